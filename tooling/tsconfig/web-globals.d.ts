@@ -17,8 +17,8 @@ interface AbortListenerOptions {
 
 interface AbortSignal {
   readonly aborted: boolean;
+  // biome-ignore lint/suspicious/noExplicitAny: as the standard library declares it
   readonly reason: any;
-  onabort: ((this: AbortSignal, event: any) => any) | null;
   throwIfAborted(): void;
   addEventListener(
     type: 'abort',
@@ -34,12 +34,12 @@ interface AbortSignal {
 
 declare var AbortSignal: {
   readonly prototype: AbortSignal;
-  abort(reason?: any): AbortSignal;
+  abort(reason?: unknown): AbortSignal;
 };
 
 interface AbortController {
   readonly signal: AbortSignal;
-  abort(reason?: any): void;
+  abort(reason?: unknown): void;
 }
 
 declare var AbortController: {
@@ -50,7 +50,7 @@ declare var AbortController: {
 /** V8's, absent elsewhere; read with care. */
 interface ErrorConstructor {
   stackTraceLimit?: number | undefined;
-  captureStackTrace?(target: object, constructor?: unknown): void;
+  captureStackTrace?(target: object, above?: unknown): void;
 }
 
 /** A number in browsers, an object that has `unref` in Node. */
