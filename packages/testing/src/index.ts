@@ -1,1 +1,17 @@
-export {};
+/**
+ * Tools for testing what happens when things go wrong: a TCP fault proxy, a virtual clock, seeded
+ * chance, an event recorder, fault injection as a layer, and contract suites.
+ */
+
+// Fault proxy
+export type { FaultProxyOptions } from './fault-proxy.js';
+export { FaultProxy, faultProxy, faultProxyDefaults } from './fault-proxy.js';
+export type { ProxyConnection, ProxyTarget } from './proxy-connection.js';
+export type {
+  ConnectionFaults,
+  FlowFaults,
+  FlowMode,
+  ProxyCut,
+  ProxyFaults,
+  ProxyMode,
+} from './proxy-faults.js';
