@@ -1,1 +1,3 @@
-export {};
+export { PostgresUnavailableError } from './postgres-files.js';
+export { PostgresServer, startPostgres } from './postgres.js';
+export type { PostgresOptions, StopMode } from './postgres.js';

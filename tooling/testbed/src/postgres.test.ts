@@ -1,0 +1,54 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type PostgresServer, startPostgres } from './postgres.js';
+
+describe('startPostgres', () => {
+  let server: PostgresServer;
+  beforeAll(async () => {
+    server = await startPostgres({ maxConnections: 7 });
+  });
+  afterAll(() => server?.close());
+
+  async function connect(): Promise<pg.Client> {
+    const client = new pg.Client(server.connection);
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  }
+
+  it('keeps what was committed, and the port, through a SIGKILL', async () => {
+    const client = await connect();
+    await client.query('create table kept (n int)');
+    await client.query('insert into kept values (7)');
+    const { port } = server;
+    await server.kill();
+    expect(server.pid).toBeUndefined();
+    await server.start();
+    expect(server.port).toBe(port);
+    const again = await connect();
+    expect((await again.query('select n from kept')).rows).toEqual([{ n: 7 }]);
+    expect((await again.query('show max_connections')).rows).toEqual([{ max_connections: '7' }]);
+    await again.end();
+  });
+
+  it('freezes and goes on', async () => {
+    const client = await connect();
+    await server.pause();
+    const answer = client.query('select 1 as one').then(({ rows }) => rows);
+    const first = await Promise.race([
+      answer,
+      new Promise((done) => setTimeout(done, 100, 'silence')),
+    ]);
+    expect(first).toBe('silence');
+    server.resume();
+    expect(await answer).toEqual([{ one: 1 }]);
+    await client.end();
+  });
+
+  it.each(['smart', 'fast', 'immediate'] as const)('restarts after a %s stop', async (mode) => {
+    await server.restart(mode);
+    const client = await connect();
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await client.end();
+  });
+});
