@@ -3,6 +3,9 @@
  * chance, an event recorder, fault injection as a layer, and contract suites.
  */
 
+// Contract suites
+export type { AdapterContract, AdapterContractOptions, AdapterFault } from './adapter-contract.js';
+export { describeAdapterContract } from './adapter-contract.js';
 // Fault proxy
 export type { FaultProxyOptions } from './fault-proxy.js';
 export { FaultProxy, faultProxy, faultProxyDefaults } from './fault-proxy.js';
@@ -15,3 +18,4 @@ export type {
   ProxyFaults,
   ProxyMode,
 } from './proxy-faults.js';
+export type { TestRunner } from './test-runner.js';

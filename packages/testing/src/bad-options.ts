@@ -1,0 +1,23 @@
+/** Options that every adapter refuses, each with what the message must contain: option and value. */
+export const badAdapterOptions: readonly (readonly [options: object, message: RegExp])[] = [
+  [{ totalTimout: 1_000 }, /totalTimout/],
+  [{ totalTimeout: Number.NaN }, /totalTimeout.*NaN/],
+  [{ totalTimeout: -1 }, /totalTimeout.*-1/],
+  [{ attemptTimeout: '1s' }, /attemptTimeout.*1s/],
+  [{ attemptTimeout: -5 }, /attemptTimeout.*-5/],
+  [{ totalTimeout: 100, attemptTimeout: 200 }, /attemptTimeout.*200|200.*attemptTimeout/],
+  [{ retry: 3 }, /retry.*3/],
+  [{ retry: { attempts: 3 } }, /attempts/],
+  [{ retry: { maxAttempts: 0 } }, /maxAttempts.*0/],
+  [{ retry: { maxAttempts: 2.5 } }, /maxAttempts.*2\.5/],
+  [{ retry: { baseDelay: -1 } }, /baseDelay.*-1/],
+  [{ circuitBreaker: { failureRatio: 1.5 } }, /failureRatio.*1\.5/],
+  [{ circuitBreaker: { failureThreshold: Number.NaN } }, /failureThreshold.*NaN/],
+  [{ circuitBreaker: { threshold: 5 } }, /threshold/],
+  [{ bulkhead: { maxConcurrentCalls: 0 } }, /maxConcurrentCalls.*0/],
+  [{ bulkhead: { maxQueueSize: -1 } }, /maxQueueSize.*-1/],
+  [{ bulkhead: { maxConcurrent: 5 } }, /maxConcurrent/],
+  [{ classify: 'all' }, /classify.*all/],
+  [{ key: 42 }, /key.*42/],
+  [{ name: 42 }, /name.*42/],
+];
