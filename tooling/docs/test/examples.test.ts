@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type PostgresServer, startPostgres } from '@resil/testbed';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compileExamples } from '../src/compile.js';
 import { documentedFiles, findExamples } from '../src/examples.js';
@@ -38,14 +39,23 @@ function startApi(): Promise<Server> {
 }
 
 let api: Server;
+let postgres: PostgresServer | undefined;
 const env: Record<string, string> = {};
 
 beforeAll(async () => {
   api = await startApi();
   env.API_URL = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  if (compiled.some(({ example }) => example.needs.includes('pg'))) {
+    postgres = await startPostgres();
+    env.PGHOST = postgres.host;
+    env.PGPORT = String(postgres.port);
+    env.PGUSER = postgres.user;
+    env.PGDATABASE = postgres.database;
+  }
 });
 
 afterAll(async () => {
+  await postgres?.close();
   api.closeAllConnections();
   await new Promise((resolve) => api.close(resolve));
 });
