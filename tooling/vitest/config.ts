@@ -11,7 +11,6 @@ export default defineConfig({
     environment: 'node',
     pool: 'forks',
     maxWorkers: 2,
-    passWithNoTests: true,
     restoreMocks: true,
     testTimeout: 30_000,
     hookTimeout: 120_000,
