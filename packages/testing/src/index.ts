@@ -18,4 +18,12 @@ export type {
   ProxyFaults,
   ProxyMode,
 } from './proxy-faults.js';
+// Events
+export type { EventOf, EventRecorder, EventSource } from './record-events.js';
+export { recordEvents } from './record-events.js';
+// Chance
+export { seededRandom } from './seeded-random.js';
 export type { TestRunner } from './test-runner.js';
+// Virtual time
+export type { RunOptions, VirtualClockOptions } from './virtual-clock.js';
+export { VirtualClock, virtualClockDefaults } from './virtual-clock.js';
