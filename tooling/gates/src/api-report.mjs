@@ -17,8 +17,16 @@ export const reportName = 'api-report.md';
 const none = { logLevel: ExtractorLogLevel.None, addToApiReportFile: false };
 const inReport = { logLevel: ExtractorLogLevel.None, addToApiReportFile: true };
 
+const made = new Map();
+
 /** The report of the package in `folder` (relative to the root), from its built declarations. */
 export function makeReport(folder) {
+  const report = made.get(folder) ?? extract(folder);
+  made.set(folder, report);
+  return report;
+}
+
+function extract(folder) {
   const projectFolder = path.join(root, folder);
   const entry = path.join(projectFolder, 'dist/index.d.ts');
   if (!fs.existsSync(entry)) {

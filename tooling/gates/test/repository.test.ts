@@ -132,3 +132,48 @@ describe('the root', () => {
     expect(loose).toEqual([]);
   });
 });
+
+describe('documents', () => {
+  const documents = files.filter(
+    (file) => file.endsWith('.md') && !/(?:CHANGELOG|api-report)\.md$/.test(file),
+  );
+
+  it('link to files that exist', () => {
+    const broken = documents.flatMap((file) =>
+      [...readText(file).matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)/g)]
+        .map((match) => match[1] ?? '')
+        .filter((target) => !/^[a-z]+:/.test(target))
+        .filter((target) => {
+          const wanted = path.posix.join(path.posix.dirname(file), target).replace(/\/$/, '');
+          return !files.some((name) => name === wanted || name.startsWith(`${wanted}/`));
+        })
+        .map((target) => `${file}: ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it.each(packages.filter(({ manifest }) => manifest.private !== true))(
+    'of $folder have the sections that all have, in their order',
+    ({ folder, manifest }) => {
+      const all = [
+        'Install',
+        'Use',
+        'What it does',
+        'Options',
+        'Errors',
+        'Events',
+        'Mistakes to avoid',
+        'Tested with',
+      ];
+      // Nothing of the testing package stands in a call's way.
+      const needed =
+        manifest.name === '@resil/testing'
+          ? all.filter((name) => !/Errors|Events/.test(name))
+          : all;
+      const headings = [...readText(`${folder}/README.md`).matchAll(/^## (.+)$/gm)].map(
+        (match) => match[1],
+      );
+      expect(headings.filter((heading) => needed.includes(heading ?? ''))).toEqual(needed);
+    },
+  );
+});
