@@ -1,1 +1,108 @@
-export {};
+// Calls and pipelines
+
+export { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
+// Bulkhead
+export { Bulkhead, type BulkheadOptions, bulkhead, bulkheadDefaults } from './bulkhead.js';
+export type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
+// Circuit breaker
+export { CircuitBreaker, circuitBreaker } from './circuit-breaker.js';
+export {
+  type CircuitBreakerOptions,
+  type CircuitSnapshot,
+  type CircuitState,
+  type CircuitWindow,
+  circuitBreakerDefaults,
+} from './circuit-breaker-options.js';
+// Time, chance and waiting
+export { type Clock, systemClock } from './clock.js';
+// Events
+export { type ErrorReporter, observe, reportErrorsTo } from './emitter.js';
+// Errors
+export {
+  BulkheadFullError,
+  CircuitIsolatedError,
+  CircuitOpenError,
+  isRefusal,
+  isResilienceError,
+  OutcomeUnknownError,
+  QueueTimeoutError,
+  ResilienceError,
+  type ResilienceErrorCode,
+  type ResilienceErrorDetails,
+  TimeoutError,
+} from './errors.js';
+export type {
+  BulkheadEvent,
+  CallEvent,
+  CircuitEvent,
+  CircuitReason,
+  FallbackEvent,
+  ResilienceEvent,
+  ResilienceEventBase,
+  ResilienceEventInput,
+  ResilienceEventType,
+  ResilienceListener,
+  RetryEvent,
+  RetryStopReason,
+  TimeoutEvent,
+} from './events.js';
+export type { WindowSnapshot } from './failure-window.js';
+// Fallback
+export {
+  Fallback,
+  type FallbackFunction,
+  type FallbackOptions,
+  fallback,
+  fallbackDefaults,
+} from './fallback.js';
+export { Keyed, type KeyedOptions, keyed, keyedDefaults } from './keyed.js';
+export type { CompositeLayer, Guard, Layer, Strategy } from './layer.js';
+export type {
+  Classify,
+  FailureOutcome,
+  Outcome,
+  SettledOutcome,
+  SuccessOutcome,
+  Verdict,
+  VerdictKind,
+} from './outcome.js';
+export {
+  type Admission,
+  Pipeline,
+  type PipelineOptions,
+  pipeline,
+  type WrapOptions,
+} from './pipeline.js';
+export { type Random, systemRandom } from './random.js';
+// Retry
+export { Retry, type RetryOptions, retry, retryDefaults } from './retry.js';
+export {
+  RetryBudget,
+  type RetryBudgetOptions,
+  retryBudget,
+  retryBudgetDefaults,
+} from './retry-budget.js';
+export { sleep } from './sleep.js';
+export { type StandardOptions, standard, standardDefaults } from './standard.js';
+// Timeout
+export { Timeout, type TimeoutOptions, timeout, timeoutDefaults } from './timeout.js';
+
+// Options
+export {
+  booleanRule,
+  checkOptions,
+  clockRule,
+  countRule,
+  durationRule,
+  eitherRule,
+  functionRule,
+  InvalidOptionError,
+  nameRule,
+  numberRule,
+  type OptionRule,
+  type OptionRules,
+  objectRule,
+  oneOfRule,
+  positiveDurationRule,
+  ratioRule,
+} from './validate.js';

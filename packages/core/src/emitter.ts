@@ -1,0 +1,71 @@
+/**
+ * Listeners, and what becomes of an error that one of them throws: it is reported and otherwise
+ * ignored, so that telemetry never fails, hangs or double-counts a call.
+ */
+import type { ResilienceEvent, ResilienceListener } from './events.js';
+
+/** Hears about errors thrown by listeners, hooks and predicates. */
+export type ErrorReporter = (error: unknown, where: string) => void;
+
+let reporter: ErrorReporter = (error, where) => {
+  console.error(`@resil: ${where} threw`, error);
+};
+
+/**
+ * Replaces what is done with errors thrown by listeners, hooks and predicates; by default they are
+ * written to `console.error`. Returns a function that puts the former one back.
+ */
+export function reportErrorsTo(next: ErrorReporter): () => void {
+  const former = reporter;
+  reporter = next;
+  return () => {
+    reporter = former;
+  };
+}
+
+/** Reports an error that must not reach the caller. */
+export function report(error: unknown, where: string): void {
+  try {
+    reporter(error, where);
+  } catch {
+    // The reporter is the last resort; there is nobody left to tell.
+  }
+}
+
+/** A set of listeners. */
+export class Emitter {
+  /** Copied on change, so that emitting is a plain loop. */
+  #listeners: readonly ResilienceListener[] = [];
+
+  get observed(): boolean {
+    return this.#listeners.length > 0;
+  }
+
+  /** Adds a listener; the result takes just this subscription off again. */
+  add(listener: ResilienceListener): () => void {
+    if (typeof listener !== 'function') throw new TypeError('a listener must be a function');
+    const own: ResilienceListener = (event) => listener(event);
+    this.#listeners = [...this.#listeners, own];
+    return () => {
+      this.#listeners = this.#listeners.filter((other) => other !== own);
+    };
+  }
+
+  emit(event: ResilienceEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        report(error, `a listener to '${event.type}'`);
+      }
+    }
+  }
+}
+
+/** Hears every pipeline of the process. */
+export const processEmitter: Emitter = new Emitter();
+
+/** Calls `listener` with every event of every pipeline in the process; the result ends it. */
+export function observe(listener: ResilienceListener): () => void {
+  return processEmitter.add(listener);
+}

@@ -1,0 +1,160 @@
+/**
+ * The library's own errors. The message is the state and the remedy with numbers; the data is in
+ * fields. They are thrown exactly when the system is in trouble, so they capture no stack trace: the
+ * place to look at is the dependency, not the line that was refused. The operation's own errors are
+ * never wrapped.
+ */
+
+/** Stable codes of the library's errors. */
+export type ResilienceErrorCode =
+  | 'RESIL_CIRCUIT_OPEN'
+  | 'RESIL_CIRCUIT_ISOLATED'
+  | 'RESIL_BULKHEAD_FULL'
+  | 'RESIL_QUEUE_TIMEOUT'
+  | 'RESIL_TIMEOUT'
+  | 'RESIL_OUTCOME_UNKNOWN';
+
+/** What every error of the library carries. */
+export interface ResilienceErrorDetails {
+  /** Name of the layer that raised it. */
+  readonly strategy: string;
+  /** Whether the operation was refused, that is, not run at all. Default: false. */
+  readonly refusal?: boolean;
+  /** Milliseconds after which trying again can succeed, where that is known. */
+  readonly retryAfter?: number | undefined;
+  /** What caused it, where something did. */
+  readonly cause?: unknown;
+}
+
+const BRAND: symbol = Symbol.for('@resil/core/error');
+
+/** Base of the library's errors. Test with {@link isResilienceError}, which also knows the errors of a second copy of the package. */
+export class ResilienceError extends Error {
+  readonly code: ResilienceErrorCode;
+  /** Name of the layer that raised it. */
+  readonly strategy: string;
+  /** Milliseconds after which trying again can succeed; `undefined` where that is not known. */
+  readonly retryAfter: number | undefined;
+  /** Whether the operation was refused, that is, not run at all. */
+  readonly refusal: boolean;
+
+  constructor(code: ResilienceErrorCode, message: string, details: ResilienceErrorDetails) {
+    const engine: { stackTraceLimit?: number | undefined } = Error;
+    const limit = engine.stackTraceLimit;
+    engine.stackTraceLimit = 0;
+    super(message);
+    engine.stackTraceLimit = limit;
+    this.code = code;
+    this.strategy = details.strategy;
+    this.retryAfter = details.retryAfter;
+    this.refusal = details.refusal === true;
+    if (details.cause !== undefined) this.cause = details.cause;
+  }
+}
+for (const [key, value] of [
+  ['name', 'ResilienceError'],
+  [BRAND, true],
+] as const) {
+  Object.defineProperty(ResilienceError.prototype, key, {
+    value,
+    writable: true,
+    configurable: true,
+  });
+}
+
+/** Whether `error` is one of the library's own errors, also when it comes from another copy of the package. */
+export function isResilienceError(error: unknown): error is ResilienceError {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    (error as Record<symbol, unknown>)[BRAND] === true
+  );
+}
+
+/** Whether `error` says that the operation was refused by a layer and not run. */
+export function isRefusal(error: unknown): error is ResilienceError {
+  return isResilienceError(error) && error.refusal;
+}
+
+/** The circuit breaker is open, or half-open with all its probes out. Code `RESIL_CIRCUIT_OPEN`. */
+export class CircuitOpenError extends ResilienceError {
+  constructor(strategy: string, retryAfter: number, state: 'open' | 'half-open') {
+    super(
+      'RESIL_CIRCUIT_OPEN',
+      state === 'open'
+        ? `circuit '${strategy}' is open; a probe is allowed in ${Math.ceil(retryAfter)} ms`
+        : `circuit '${strategy}' is half-open and all its probes are out`,
+      { strategy, retryAfter: state === 'open' ? retryAfter : undefined, refusal: true },
+    );
+  }
+}
+
+/** The circuit breaker was isolated by hand. Code `RESIL_CIRCUIT_ISOLATED`. */
+export class CircuitIsolatedError extends ResilienceError {
+  constructor(strategy: string) {
+    super(
+      'RESIL_CIRCUIT_ISOLATED',
+      `circuit '${strategy}' is isolated; reset() lets calls in again`,
+      {
+        strategy,
+        refusal: true,
+      },
+    );
+  }
+}
+
+/** All permits are taken and the queue is full. Code `RESIL_BULKHEAD_FULL`. */
+export class BulkheadFullError extends ResilienceError {
+  /** Calls that were running. */
+  readonly running: number;
+  /** Calls that were waiting. */
+  readonly waiting: number;
+
+  constructor(strategy: string, running: number, waiting: number) {
+    super(
+      'RESIL_BULKHEAD_FULL',
+      `bulkhead '${strategy}' is full: ${running} running, ${waiting} waiting`,
+      {
+        strategy,
+        refusal: true,
+      },
+    );
+    this.running = running;
+    this.waiting = waiting;
+  }
+}
+
+/** A call waited in a queue for as long as it may. Code `RESIL_QUEUE_TIMEOUT`. */
+export class QueueTimeoutError extends ResilienceError {
+  /** Milliseconds the call may wait. */
+  readonly queueTimeout: number;
+
+  constructor(strategy: string, queueTimeout: number) {
+    super('RESIL_QUEUE_TIMEOUT', `'${strategy}' had no free permit within ${queueTimeout} ms`, {
+      strategy,
+      refusal: true,
+    });
+    this.queueTimeout = queueTimeout;
+  }
+}
+
+/** A call did not settle in time. Code `RESIL_TIMEOUT`. It is also the reason that `call.signal` is aborted with. */
+export class TimeoutError extends ResilienceError {
+  /** Milliseconds the call was given; 0 if its deadline had passed before it began. */
+  readonly timeout: number;
+
+  constructor(strategy: string, timeout: number) {
+    super('RESIL_TIMEOUT', `'${strategy}' expired after ${Math.round(timeout)} ms`, { strategy });
+    this.timeout = timeout;
+  }
+}
+
+/**
+ * It is not known whether the work was done: it was sent and no answer came. Running it again could
+ * do it twice. Code `RESIL_OUTCOME_UNKNOWN`; `cause` is what ended the wait.
+ */
+export class OutcomeUnknownError extends ResilienceError {
+  constructor(strategy: string, message: string, cause: unknown) {
+    super('RESIL_OUTCOME_UNKNOWN', message, { strategy, cause });
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The whole telemetry contract: one discriminated union. Exporters (metrics, traces, logs,
+ * dashboards) are listeners and nothing else. No event carries an argument or a value of a call.
+ */
+
+/** What every event carries. */
+export interface ResilienceEventBase {
+  /** Name of the pipeline, if it has one. */
+  readonly pipeline: string | undefined;
+  /** Key of the call or of the keyed pipeline, if it has one. */
+  readonly key: string | undefined;
+  /** Name of the call, if it has one. */
+  readonly name: string | undefined;
+  /** Number of the attempt, counting from 1; 0 if no call caused the event. */
+  readonly attempt: number;
+  /** When it happened, on the clock's scale. */
+  readonly at: number;
+}
+
+/** What happens to a call as a whole. */
+export type CallEvent =
+  | { readonly type: 'call.started' }
+  | { readonly type: 'call.succeeded'; readonly duration: number }
+  | { readonly type: 'call.failed'; readonly duration: number; readonly error: unknown }
+  | { readonly type: 'call.rejected'; readonly duration: number; readonly error: unknown }
+  | { readonly type: 'call.aborted'; readonly duration: number; readonly reason: unknown };
+
+/** What retry does. `delay` is the wait before attempt `attempt + 1`. */
+export type RetryEvent =
+  | {
+      readonly type: 'retry.scheduled';
+      readonly strategy: string;
+      readonly delay: number;
+      readonly error: unknown;
+    }
+  | {
+      readonly type: 'retry.exhausted';
+      readonly strategy: string;
+      readonly reason: RetryStopReason;
+      readonly error: unknown;
+      /** The delays that were waited before, in ms. */
+      readonly delays: readonly number[];
+    }
+  | { readonly type: 'budget.exhausted'; readonly strategy: string };
+
+/** Why retry did not go on: attempts used up, no time left, the server asked for a longer wait than allowed, no budget. */
+export type RetryStopReason = 'attempts' | 'deadline' | 'retry-after' | 'budget';
+
+/** Why a circuit changed state. */
+export type CircuitReason =
+  | 'failures'
+  | 'slow-calls'
+  | 'probe-failed'
+  | 'probe-succeeded'
+  | 'reset-timeout'
+  | 'manual';
+
+/** What a circuit breaker does. `openings` counts the openings in a row since the circuit was last closed. */
+export type CircuitEvent =
+  | {
+      readonly type: 'circuit.opened';
+      readonly strategy: string;
+      readonly reason: CircuitReason;
+      readonly openings: number;
+      /** How long the circuit stays open, in ms. */
+      readonly delay: number;
+    }
+  | {
+      readonly type: 'circuit.half-opened';
+      readonly strategy: string;
+      readonly reason: CircuitReason;
+    }
+  | { readonly type: 'circuit.closed'; readonly strategy: string; readonly reason: CircuitReason }
+  | { readonly type: 'circuit.isolated'; readonly strategy: string; readonly reason: CircuitReason }
+  | {
+      readonly type: 'circuit.rejected';
+      readonly strategy: string;
+      readonly state: 'open' | 'half-open' | 'isolated';
+    };
+
+/** What a bulkhead does. */
+export type BulkheadEvent =
+  | {
+      readonly type: 'bulkhead.queued';
+      readonly strategy: string;
+      readonly running: number;
+      readonly waiting: number;
+    }
+  | { readonly type: 'bulkhead.dequeued'; readonly strategy: string; readonly duration: number }
+  | {
+      readonly type: 'bulkhead.rejected';
+      readonly strategy: string;
+      readonly reason: 'full' | 'queue-timeout' | 'aborted';
+      readonly running: number;
+      readonly waiting: number;
+    };
+
+/** A timeout cut a call short. */
+export interface TimeoutEvent {
+  readonly type: 'timeout.expired';
+  readonly strategy: string;
+  /** Milliseconds the call was given. */
+  readonly duration: number;
+}
+
+/** A fallback answered. */
+export interface FallbackEvent {
+  readonly type: 'fallback.used';
+  readonly strategy: string;
+  readonly error: unknown;
+}
+
+/** What a layer hands to `call.emit`. */
+export type ResilienceEventInput =
+  | CallEvent
+  | RetryEvent
+  | CircuitEvent
+  | BulkheadEvent
+  | TimeoutEvent
+  | FallbackEvent;
+
+/** Everything that happens in a pipeline. */
+export type ResilienceEvent = ResilienceEventInput & ResilienceEventBase;
+
+/** Names of the events. */
+export type ResilienceEventType = ResilienceEvent['type'];
+
+/** Hears events. Must not throw: what it throws is reported and otherwise ignored. */
+export type ResilienceListener = (event: ResilienceEvent) => void;

@@ -1,0 +1,98 @@
+/**
+ * Fallback: a second answer when the first one can't be had.
+ *
+ * It answers failures and refusals. It never answers the caller's own cancellation, nor an error that
+ * `classify` ignores: those are the caller's, not the dependency's. What the fallback throws comes
+ * out in place of the first error.
+ */
+import type { Call } from './call.js';
+import type { CallState } from './call-state.js';
+import { isRefusal } from './errors.js';
+import type { Strategy } from './layer.js';
+import type { Classify, FailureOutcome } from './outcome.js';
+import { SingleLayer } from './single-layer.js';
+import {
+  checkOptions,
+  functionRule,
+  InvalidOptionError,
+  nameRule,
+  type OptionRules,
+} from './validate.js';
+import { verdictOf } from './verdict.js';
+
+/** Gives the answer in place of the failed one. `error` is what failed, or the value that `classify` called a failure. */
+export type FallbackFunction = (error: unknown, call: Call) => unknown;
+
+/** Options of {@link fallback}. */
+export interface FallbackOptions {
+  /** Tells which outcomes are failures. Default: that of the pipeline. */
+  readonly classify?: Classify | undefined;
+  /** Name in events. @defaultValue `'fallback'` */
+  readonly name?: string | undefined;
+}
+
+/** Defaults of {@link fallback}. */
+export const fallbackDefaults: { readonly name: string } = Object.freeze({ name: 'fallback' });
+
+const rules: OptionRules<FallbackOptions> = { classify: functionRule, name: nameRule };
+
+/** A second answer when the first one can't be had. An instance may be shared. */
+export class Fallback extends SingleLayer implements Strategy {
+  readonly name: string;
+  readonly #fn: FallbackFunction;
+  readonly #classify: Classify | undefined;
+
+  /** @throws {@link InvalidOptionError} */
+  constructor(fn: FallbackFunction, options: FallbackOptions = {}) {
+    super();
+    if (typeof fn !== 'function')
+      throw new InvalidOptionError('fallback: fn', fn, 'must be a function');
+    checkOptions('fallback', options, rules);
+    this.name = options.name ?? fallbackDefaults.name;
+    this.#fn = fn;
+    this.#classify = options.classify;
+  }
+
+  async run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
+    const startedAt = call.now();
+    const classify = this.#classify ?? (call as CallState).scope.classify;
+    const duration = (): number => call.now() - startedAt;
+    let value: T;
+    try {
+      value = await next(call);
+    } catch (error) {
+      if (!this.#answers({ ok: false, error, duration: duration() }, call, classify)) throw error;
+      return this.#answer<T>(error, call);
+    }
+    if (classify === undefined) return value;
+    const verdict = verdictOf(classify, { ok: true, value, duration: duration() }, call);
+    return verdict.kind === 'failure' ? this.#answer<T>(value, call) : value;
+  }
+
+  #answers(outcome: FailureOutcome, call: Call, classify: Classify | undefined): boolean {
+    if (call.cancelled) return false;
+    return isRefusal(outcome.error) || verdictOf(classify, outcome, call).kind === 'failure';
+  }
+
+  #answer<T>(error: unknown, call: Call): Promise<T> {
+    if (call.observed) call.emit({ type: 'fallback.used', strategy: this.name, error });
+    return this.#fn(error, call) as Promise<T>;
+  }
+}
+
+/**
+ * A fallback: `fn(error, call)` answers failures and refusals.
+ *
+ * @throws {@link InvalidOptionError}
+ * @example
+ * ```ts
+ * import { fallback } from '@resil/core';
+ *
+ * const price = await fallback(() => 42).execute(async (): Promise<number> => {
+ *   throw new Error('down');
+ * });
+ * ```
+ */
+export function fallback(fn: FallbackFunction, options: FallbackOptions = {}): Fallback {
+  return new Fallback(fn, options);
+}

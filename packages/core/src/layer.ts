@@ -1,0 +1,70 @@
+/**
+ * The one contract of the library. Everything a pipeline is made of is one of two kinds of layer:
+ * a guard decides whether a call may start, a strategy decides what is run, where, and how often.
+ */
+import type { Call } from './call.js';
+import type { Clock } from './clock.js';
+import type { Emitter } from './emitter.js';
+import type { Outcome } from './outcome.js';
+
+/**
+ * Decides whether a call may start, and learns how it ended.
+ *
+ * An instance is shared by all calls of all pipelines that it is given to; its state is what they
+ * have in common.
+ */
+export interface Guard<Permit = unknown> {
+  readonly name: string;
+  /**
+   * Lets the call in by returning a permit, or refuses by throwing. Gives a promise only when the
+   * call has to wait; a waiting call that is aborted must reject with the abort's reason.
+   */
+  enter(call: Call): Permit | Promise<Permit>;
+  /** Takes the permit back. Called exactly once for each permit given. */
+  leave(permit: Permit, call: Call, outcome: Outcome): void;
+}
+
+/** Decides what is run, where, and how many times. An instance is shared by all calls. */
+export interface Strategy {
+  readonly name: string;
+  /**
+   * Runs the rest of the pipeline by `next`, as often as it wants (not at all is fine too).
+   * What runs again or elsewhere gets a call of its own: `next(call.derive({ attempt: 2 }))`.
+   */
+  run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T>;
+}
+
+/** Stands for several layers, outermost first: a pipeline, or a pattern with an option that brings another along. */
+export interface CompositeLayer {
+  readonly name: string | undefined;
+  readonly layers: readonly Layer[];
+}
+
+/** What a pipeline is made of. */
+export type Layer = Guard | Strategy | CompositeLayer;
+
+/**
+ * A timeout: a strategy whose duration the engine reads, because it can cut a call short without a
+ * promise of its own, and holds for admissions too.
+ */
+export interface TimeLimitLayer extends Strategy {
+  readonly timeLimit: true;
+  /** Milliseconds from entering. */
+  readonly duration: number;
+}
+
+/** What a layer of ours tells the pipeline that it is put into. */
+export interface OwnLayer {
+  /** The clock that its state lives on, or that it was given; a pipeline has one clock. */
+  readonly clock?: Clock | undefined;
+  /** Tells of changes that happen outside of any one call. */
+  readonly emitter?: Emitter | undefined;
+  /** Told once by each pipeline that it is put into. */
+  adopt?(owner: LayerOwner): void;
+}
+
+/** The pipeline that a layer stands in. */
+export interface LayerOwner {
+  readonly name: string | undefined;
+  readonly key: string | undefined;
+}

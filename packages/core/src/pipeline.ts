@@ -1,0 +1,390 @@
+/**
+ * A pipeline: layers, outermost first. Compiled once into a chain of stages, walked by each call.
+ * Guards and timeouts that stand together form one stage, each strategy is a stage of its own, the
+ * operation is the last.
+ */
+import type { Call, CallOptions } from './call.js';
+import { type CallState, isObserved, type Operation, RootCall, type Scope } from './call-state.js';
+import { type Clock, systemClock } from './clock.js';
+import { Emitter } from './emitter.js';
+import { isRefusal } from './errors.js';
+import type { ResilienceEventInput, ResilienceListener } from './events.js';
+import { GuardedStage, type Stage, type StretchEntry } from './guarded-run.js';
+import type {
+  CompositeLayer,
+  Guard,
+  Layer,
+  LayerOwner,
+  OwnLayer,
+  Strategy,
+  TimeLimitLayer,
+} from './layer.js';
+import type { Classify, SettledOutcome } from './outcome.js';
+import {
+  checkOptions,
+  clockRule,
+  functionRule,
+  InvalidOptionError,
+  nameRule,
+  type OptionRules,
+} from './validate.js';
+
+/** What a pipeline may be told beside its layers. */
+export interface PipelineOptions {
+  /** Name for events. Default: none. */
+  readonly name?: string | undefined;
+  /** Key for events, for a pipeline that serves one key. Default: that of the call. */
+  readonly key?: string | undefined;
+  /** Handed to every layer that has no `classify` of its own. Default: a value is a success, an error is a failure. */
+  readonly classify?: Classify | undefined;
+  /** Source of time; all layers of a pipeline share one. Default: that of its layers, else the system's. */
+  readonly clock?: Clock | undefined;
+}
+
+/** A call that was let in, for work that is not one promise: a stream, a callback. */
+export interface Admission {
+  /** The call: its signal, deadline and attributes. */
+  readonly call: Call;
+  /** Tells how the work ended; the permits go back. Only the first time counts. */
+  settle(outcome: SettledOutcome): void;
+}
+
+/** Options of a wrapped function's calls: the same for all, or made from the arguments. */
+export type WrapOptions<Args extends readonly unknown[]> =
+  | CallOptions
+  | ((...args: Args) => CallOptions);
+
+/**
+ * Layers around an operation. An instance is shared by all calls; nested in another pipeline it
+ * stands for its layers.
+ */
+export class Pipeline implements CompositeLayer {
+  readonly name: string | undefined;
+  readonly layers: readonly Layer[];
+  readonly clock: Clock;
+  readonly #scope: Scope;
+  readonly #first: Stage;
+  readonly #emitter = new Emitter();
+  #withDeadline: Stage | undefined;
+  #admission: Stage | undefined;
+
+  /** @throws {@link InvalidOptionError} for bad options, what is not a layer, and layers on different clocks. */
+  constructor(options: PipelineOptions, layers: readonly Layer[]) {
+    checkOptions('pipeline', options, pipelineRules);
+    for (const layer of layers) checkLayer(layer);
+    this.name = options.name;
+    this.layers = Object.freeze([...layers]);
+    this.clock = commonClock(options.clock, this.layers);
+    this.#scope = {
+      name: options.name,
+      key: options.key,
+      classify: options.classify,
+      emitter: this.#emitter,
+      outer: undefined,
+    };
+    const owner: LayerOwner = { name: options.name, key: options.key };
+    for (const layer of leavesOf(this.layers)) (layer as OwnLayer).adopt?.(owner);
+    this.#first = compile(this.layers, this.#scope, operationStage);
+  }
+
+  /** @internal */
+  get scope(): Scope {
+    return this.#scope;
+  }
+
+  /**
+   * Runs `operation` through the layers. Reaches it synchronously when nobody has to wait.
+   *
+   * Rejects with the operation's own error, with a `ResilienceError` where a layer refused or cut the
+   * call short, or with the signal's reason if the caller aborted.
+   */
+  execute<T>(operation: (call: Call) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    if (typeof operation !== 'function') {
+      return Promise.reject(
+        new InvalidOptionError('execute: operation', operation, 'must be a function'),
+      );
+    }
+    return this.#start(this.#first, operation, options) as Promise<T>;
+  }
+
+  /** The function with this pipeline around it: same parameters, same result, `this` kept. */
+  wrap<This, Args extends readonly unknown[], T>(
+    fn: (this: This, ...args: Args) => T,
+    options?: WrapOptions<Args>,
+  ): (this: This, ...args: Args) => Promise<Awaited<T>> {
+    if (typeof fn !== 'function')
+      throw new InvalidOptionError('wrap: fn', fn, 'must be a function');
+    const pipeline = this;
+    return function wrapped(this: This, ...args: Args): Promise<Awaited<T>> {
+      const callOptions = typeof options === 'function' ? options(...args) : options;
+      return pipeline.execute(() => fn.apply(this, args as never), callOptions) as Promise<
+        Awaited<T>
+      >;
+    };
+  }
+
+  /**
+   * Lets a call in without running anything, for work that is not one promise. Guards, timeouts and
+   * the deadline apply as in `execute`; what repeats or replaces work cannot. A timeout aborts the
+   * admitted call; the work is still settled by whoever was let in.
+   */
+  admit(options?: CallOptions): Promise<Admission> {
+    this.#admission ??= compile(
+      leavesOf(this.layers).filter(isAdmitting),
+      this.#scope,
+      operationStage,
+    );
+    const stage = this.#admission;
+    return new Promise((resolve, reject) => {
+      const operation = (call: Call): Promise<unknown> =>
+        new Promise((settleValue, settleError) => {
+          const settle = (outcome: SettledOutcome): void => {
+            if (outcome.ok) settleValue(outcome.value);
+            else settleError(outcome.error);
+          };
+          resolve({ call, settle });
+        });
+      this.#start(stage, operation, options).then(undefined, reject);
+    });
+  }
+
+  /** Calls `listener` with every event of this pipeline; the result ends it. */
+  on(listener: ResilienceListener): () => void {
+    const ends = [this.#emitter.add(listener)];
+    for (const emitter of new Set(
+      leavesOf(this.layers).map((layer) => (layer as OwnLayer).emitter),
+    )) {
+      if (emitter !== undefined) ends.push(emitter.add(listener));
+    }
+    return () => {
+      for (const end of ends) end();
+    };
+  }
+
+  #start(first: Stage, operation: Operation, options: CallOptions | undefined): Promise<unknown> {
+    const call = new RootCall(this.#scope, this.clock, operation, options);
+    const observed = isObserved(this.#scope);
+    if (observed) call.emit({ type: 'call.started' });
+    const result = call.aborted
+      ? Promise.reject(call.reason)
+      : this.#stageFor(first, call).run(call);
+    call.walkingIn = false;
+    if (observed) tellEnd(call, result);
+    return result;
+  }
+
+  /** A deadline that the caller brings is a timeout around everything. */
+  #stageFor(first: Stage, call: CallState): Stage {
+    if (call.deadline === Infinity) return first;
+    if (first !== this.#first) return new GuardedStage([DEADLINE], first);
+    this.#withDeadline ??= new GuardedStage([DEADLINE], first);
+    return this.#withDeadline;
+  }
+}
+
+/**
+ * Puts layers together, outermost first. A name or options may stand before them.
+ *
+ * @throws {@link InvalidOptionError} for bad options, what is not a layer, and layers on different clocks.
+ * @example
+ * ```ts
+ * import { pipeline, retry, timeout } from '@resil/core';
+ *
+ * const quotes = pipeline('quotes', timeout({ duration: 2_000 }), retry({ maxAttempts: 3 }));
+ * await quotes.execute(async ({ attempt }) => `answer ${attempt}`);
+ * ```
+ */
+export function pipeline(...layers: readonly Layer[]): Pipeline;
+export function pipeline(
+  nameOrOptions: string | PipelineOptions,
+  ...layers: readonly Layer[]
+): Pipeline;
+export function pipeline(
+  first?: string | PipelineOptions | Layer,
+  ...rest: readonly Layer[]
+): Pipeline {
+  if (first === undefined) return new Pipeline({}, rest);
+  if (typeof first === 'string') return new Pipeline({ name: first }, rest);
+  if (isLayer(first)) return new Pipeline({}, [first, ...rest]);
+  return new Pipeline(first, rest);
+}
+
+const pipelineRules: OptionRules<PipelineOptions> = {
+  name: nameRule,
+  key: nameRule,
+  classify: functionRule,
+  clock: clockRule,
+};
+
+const DEADLINE: StretchEntry = {
+  guard: undefined,
+  limit: { name: 'deadline', duration: undefined },
+};
+
+/** The innermost stage: the operation itself. */
+const operationStage: Stage = {
+  run(call) {
+    for (let at: CallState | undefined = call; at !== undefined; at = at.parent) at.started = true;
+    try {
+      const result = call.root.operation(call);
+      return result instanceof Promise ? result : Promise.resolve(result);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  },
+};
+
+/** A strategy and what lies further in. */
+class StrategyStage implements Stage {
+  readonly #strategy: Strategy;
+  readonly #next: (call: Call) => Promise<unknown>;
+
+  constructor(strategy: Strategy, next: Stage) {
+    this.#strategy = strategy;
+    this.#next = (call) => next.run(call as CallState);
+  }
+
+  run(call: CallState): Promise<unknown> {
+    try {
+      return this.#strategy.run(call, this.#next);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+/** Passes into the scope of a nested pipeline, or out of it again. */
+class ScopeStage implements Stage {
+  readonly #scope: Scope;
+  readonly #next: Stage;
+
+  constructor(scope: Scope, next: Stage) {
+    this.#scope = scope;
+    this.#next = next;
+  }
+
+  run(call: CallState): Promise<unknown> {
+    return this.#next.run(call.within(this.#scope));
+  }
+}
+
+/** Builds the chain of stages from the innermost one outwards. */
+function compile(layers: readonly Layer[], scope: Scope, innermost: Stage): Stage {
+  let stage = innermost;
+  let stretch: StretchEntry[] = [];
+  const closeStretch = (): void => {
+    if (stretch.length > 0) stage = new GuardedStage(stretch, stage);
+    stretch = [];
+  };
+  for (const layer of layers.toReversed()) {
+    if (layer instanceof Pipeline) {
+      closeStretch();
+      const inner = nestedScope(layer.scope, scope);
+      stage = new ScopeStage(inner, compile(layer.layers, inner, new ScopeStage(scope, stage)));
+    } else if (isComposite(layer)) {
+      for (const part of leavesOf([layer]).toReversed()) add(part);
+    } else add(layer);
+  }
+  closeStretch();
+  return stage;
+
+  function add(layer: Guard | Strategy): void {
+    if (isGuard(layer)) stretch.unshift({ guard: layer, limit: undefined });
+    else if (isTimeLimit(layer)) stretch.unshift({ guard: undefined, limit: layer });
+    else {
+      closeStretch();
+      stage = new StrategyStage(layer, stage);
+    }
+  }
+}
+
+/** A nested pipeline speaks under its own name and asks its own `classify`, and falls back to the outer one's. */
+function nestedScope(inner: Scope, outer: Scope): Scope {
+  return {
+    name: inner.name ?? outer.name,
+    key: inner.key ?? outer.key,
+    classify: inner.classify ?? outer.classify,
+    emitter: inner.emitter,
+    outer,
+  };
+}
+
+/** The guards and strategies that layers stand for. */
+function leavesOf(layers: readonly Layer[]): (Guard | Strategy)[] {
+  return layers.flatMap((layer) => {
+    if (!isComposite(layer)) return layer;
+    // A pattern that brings another along names itself among its layers.
+    return layer.layers.flatMap((part) =>
+      part === layer ? (part as Layer as Guard | Strategy) : leavesOf([part]),
+    );
+  });
+}
+
+function tellEnd(call: RootCall, result: Promise<unknown>): void {
+  const tell = (event: (duration: number) => ResilienceEventInput): void => {
+    call.emit(event(call.clock.now() - call.startedAt));
+  };
+  result.then(
+    () => tell((duration) => ({ type: 'call.succeeded', duration })),
+    (error) => {
+      if (call.cancelled) tell((duration) => ({ type: 'call.aborted', duration, reason: error }));
+      else if (isRefusal(error)) tell((duration) => ({ type: 'call.rejected', duration, error }));
+      else tell((duration) => ({ type: 'call.failed', duration, error }));
+    },
+  );
+}
+
+function commonClock(own: Clock | undefined, layers: readonly Layer[]): Clock {
+  let clock = own;
+  for (const layer of leavesOf(layers)) {
+    const layerClock = (layer as OwnLayer).clock;
+    if (layerClock === undefined || layerClock === clock) continue;
+    if (clock !== undefined) {
+      throw new InvalidOptionError(
+        `pipeline: clock of layer '${layer.name}'`,
+        layerClock,
+        'must be that of the pipeline and of its other layers',
+      );
+    }
+    clock = layerClock;
+  }
+  return clock ?? systemClock;
+}
+
+function checkLayer(layer: unknown): asserts layer is Layer {
+  if (!isLayer(layer)) {
+    throw new InvalidOptionError(
+      'pipeline: layer',
+      layer,
+      'must be a guard (name, enter, leave), a strategy (name, run) or a pipeline',
+    );
+  }
+}
+
+function isLayer(value: unknown): value is Layer {
+  if (typeof value !== 'object' || value === null) return false;
+  return (
+    isComposite(value as Layer) ||
+    isGuard(value as Layer) ||
+    typeof (value as Strategy).run === 'function'
+  );
+}
+
+function isComposite(layer: Layer): layer is CompositeLayer {
+  return Array.isArray((layer as CompositeLayer).layers);
+}
+
+function isGuard(layer: Layer): layer is Guard {
+  return (
+    typeof (layer as Guard).enter === 'function' && typeof (layer as Guard).leave === 'function'
+  );
+}
+
+function isTimeLimit(layer: object): layer is TimeLimitLayer {
+  return (layer as TimeLimitLayer).timeLimit === true;
+}
+
+/** What an admission passes: all that does not run anything by itself. */
+function isAdmitting(layer: Guard | Strategy): boolean {
+  return isGuard(layer) || isTimeLimit(layer);
+}

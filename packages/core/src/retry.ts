@@ -1,0 +1,300 @@
+/**
+ * Retry: runs what failed again, a limited number of times, with a growing and random wait between.
+ *
+ *   attempt 1 --failure--> delay --> attempt 2 --failure--> delay --> ... --> the last outcome itself
+ *
+ * It does not go on when the attempts or the budget are used up, when the wait would end after the
+ * deadline, when the server asked for a longer wait than `maxRetryAfter`, when `classify` says that
+ * repeating is not safe, or when the call is aborted, which ends a wait at once.
+ */
+import { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
+import type { Call } from './call.js';
+import type { CallState } from './call-state.js';
+import type { Clock } from './clock.js';
+import { report } from './emitter.js';
+import { isRefusal } from './errors.js';
+import type { RetryStopReason } from './events.js';
+import type { Strategy } from './layer.js';
+import type { Classify, Outcome, Verdict } from './outcome.js';
+import { type Random, systemRandom } from './random.js';
+import type { RetryBudget } from './retry-budget.js';
+import { SingleLayer } from './single-layer.js';
+import { sleep } from './sleep.js';
+import {
+  checkOptions,
+  clockRule,
+  countRule,
+  durationRule,
+  eitherRule,
+  functionRule,
+  nameRule,
+  type OptionRules,
+  objectRule,
+  oneOfRule,
+} from './validate.js';
+import { verdictOf } from './verdict.js';
+
+/** Options of {@link retry}. */
+export interface RetryOptions {
+  /**
+   * Attempts including the first: 3 attempts are 2 retries.
+   *
+   * At least 1; `Infinity` goes on until the deadline, the budget or an abort ends it.
+   *
+   * @defaultValue `retryDefaults.maxAttempts` (3)
+   */
+  readonly maxAttempts?: number | undefined;
+  /**
+   * Milliseconds that the delays grow from.
+   *
+   * @defaultValue `retryDefaults.baseDelay` (100)
+   */
+  readonly baseDelay?: number | undefined;
+  /**
+   * Longest delay in milliseconds, jitter included. A `retryAfter` may be longer.
+   *
+   * At least `baseDelay`.
+   *
+   * @defaultValue `retryDefaults.maxDelay` (5,000)
+   */
+  readonly maxDelay?: number | undefined;
+  /** How the delay grows. @defaultValue `retryDefaults.backoff` (`'exponential'`) */
+  readonly backoff?: Backoff | undefined;
+  /** How chance spreads the delay. @defaultValue `retryDefaults.jitter` (`'full'`) */
+  readonly jitter?: Jitter | undefined;
+  /**
+   * Whether an error may be retried, where `classify` allows it. It is the only way to retry a
+   * refusal of a layer further in.
+   */
+  readonly shouldRetry?: ((error: unknown, call: Call) => boolean) | undefined;
+  /** Tells which outcomes are failures, and which may be repeated. Default: that of the pipeline. */
+  readonly classify?: Classify | undefined;
+  /**
+   * Longest wait in milliseconds that a server may ask for; a longer one ends the retries at once.
+   * Shorter ones are obeyed in full. 0 gives up whenever the server asks for a wait.
+   *
+   * @defaultValue `retryDefaults.maxRetryAfter` (30,000)
+   */
+  readonly maxRetryAfter?: number | undefined;
+  /** What retries are taken out of; `false` for no limit. Default: `false`; on in `standard`. */
+  readonly budget?: RetryBudget | false | undefined;
+  /** Source of chance for the jitter. Default: `Math.random`. */
+  readonly random?: Random | undefined;
+  /** Name in events. @defaultValue `'retry'` */
+  readonly name?: string | undefined;
+  /** Source of time. Default: that of the pipeline. */
+  readonly clock?: Clock | undefined;
+}
+
+/** Defaults of {@link retry}. */
+export const retryDefaults: {
+  readonly maxAttempts: number;
+  readonly baseDelay: number;
+  readonly maxDelay: number;
+  readonly backoff: 'exponential';
+  readonly jitter: 'full';
+  readonly maxRetryAfter: number;
+  readonly name: string;
+} = Object.freeze({
+  maxAttempts: 3,
+  baseDelay: 100,
+  maxDelay: 5_000,
+  backoff: 'exponential',
+  jitter: 'full',
+  maxRetryAfter: 30_000,
+  name: 'retry',
+});
+
+const rules: OptionRules<RetryOptions> = {
+  maxAttempts: countRule(1, true),
+  baseDelay: durationRule(),
+  maxDelay: durationRule(),
+  backoff: eitherRule(oneOfRule('exponential', 'linear', 'constant'), functionRule),
+  jitter: oneOfRule('full', 'equal', 'decorrelated', 'none'),
+  shouldRetry: functionRule,
+  classify: functionRule,
+  maxRetryAfter: durationRule(0, true),
+  budget: eitherRule(
+    oneOfRule(false),
+    objectRule(
+      'a RetryBudget',
+      (value) => typeof value.deposit === 'function' && typeof value.tryWithdraw === 'function',
+    ),
+  ),
+  random: functionRule,
+  name: nameRule,
+  clock: clockRule,
+};
+
+/** Runs what failed again. An instance may be shared; it holds no state but its budget. */
+export class Retry extends SingleLayer implements Strategy {
+  readonly name: string;
+  readonly clock: Clock | undefined;
+  readonly #maxAttempts: number;
+  readonly #delays: BackoffSettings;
+  readonly #maxRetryAfter: number;
+  readonly #shouldRetry: ((error: unknown, call: Call) => boolean) | undefined;
+  readonly #classify: Classify | undefined;
+  readonly #budget: RetryBudget | undefined;
+  readonly #random: Random;
+
+  /** @throws {@link InvalidOptionError} */
+  constructor(options: RetryOptions = {}) {
+    super();
+    checkOptions('retry', options, rules);
+    const defaults = retryDefaults;
+    this.name = options.name ?? defaults.name;
+    this.#maxAttempts = options.maxAttempts ?? defaults.maxAttempts;
+    const baseDelay = options.baseDelay ?? defaults.baseDelay;
+    this.#delays = {
+      baseDelay,
+      maxDelay: options.maxDelay ?? Math.max(baseDelay, defaults.maxDelay),
+      backoff: options.backoff ?? defaults.backoff,
+      jitter: options.jitter ?? defaults.jitter,
+    };
+    checkOptions(
+      'retry',
+      { maxDelay: this.#delays.maxDelay },
+      { maxDelay: durationRule(baseDelay) },
+    );
+    this.#maxRetryAfter = options.maxRetryAfter ?? defaults.maxRetryAfter;
+    this.#shouldRetry = options.shouldRetry;
+    this.#classify = options.classify;
+    this.#budget = options.budget === false ? undefined : options.budget;
+    this.#random = options.random ?? systemRandom;
+    this.clock = options.clock ?? this.#budget?.clock;
+  }
+
+  run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
+    const startedAt = call.now();
+    this.#budget?.deposit(startedAt);
+    const classify = this.#classify ?? (call as CallState).scope.classify;
+    const first = call.attempt === 1 ? call : call.derive({ attempt: 1 });
+    const failed = (error: unknown): Promise<T> =>
+      this.#again(
+        { ok: false, error, duration: call.now() - startedAt },
+        call,
+        first,
+        classify,
+        next,
+      );
+    if (classify === undefined) return next(first).then(undefined, failed);
+    return next(first).then((value) => {
+      const outcome: Outcome<T> = { ok: true, value, duration: call.now() - startedAt };
+      return isFailure(classify, outcome, first)
+        ? this.#again(outcome, call, first, classify, next)
+        : value;
+    }, failed);
+  }
+
+  /** Goes on after the first attempt failed, until an attempt succeeds or there is a reason to stop. */
+  async #again<T>(
+    firstOutcome: Outcome<T>,
+    call: Call,
+    firstCall: Call,
+    classify: Classify | undefined,
+    next: (call: Call) => Promise<T>,
+  ): Promise<T> {
+    const delays: number[] = [];
+    let outcome = firstOutcome;
+    for (let attempt = firstCall; ; ) {
+      const delay = this.#decide(outcome, attempt, classify, delays);
+      if (delay === undefined) return resultOf(outcome);
+      await sleep(call, delay);
+      delays.push(delay);
+      attempt = call.derive({ attempt: attempt.attempt + 1 });
+      outcome = await outcomeOf(attempt, next);
+    }
+  }
+
+  /** Milliseconds to wait before the next attempt; `undefined` if this outcome is the last. */
+  #decide(
+    outcome: Outcome,
+    attempt: Call,
+    classify: Classify | undefined,
+    delays: readonly number[],
+  ): number | undefined {
+    if (attempt.aborted) return undefined;
+    const verdict = verdictOf(classify, outcome, attempt);
+    if (!this.#mayRepeat(outcome, attempt, verdict)) return undefined;
+    const error = outcome.ok ? undefined : outcome.error;
+    const stop = (reason: RetryStopReason): undefined => {
+      if (attempt.observed)
+        attempt.emit({ type: 'retry.exhausted', strategy: this.name, reason, error, delays });
+    };
+    if (attempt.attempt >= this.#maxAttempts) return stop('attempts');
+    const asked = verdict.retryAfter ?? (isRefusal(error) ? error.retryAfter : undefined) ?? 0;
+    if (asked > this.#maxRetryAfter) return stop('retry-after');
+    const delay = Math.max(asked, this.#backoff(attempt.attempt, delays.at(-1)));
+    if (delay >= attempt.remaining()) return stop('deadline');
+    if (this.#budget?.tryWithdraw() === false) {
+      if (attempt.observed) attempt.emit({ type: 'budget.exhausted', strategy: this.#budget.name });
+      return stop('budget');
+    }
+    if (attempt.observed)
+      attempt.emit({ type: 'retry.scheduled', strategy: this.name, delay, error });
+    return delay;
+  }
+
+  #mayRepeat(outcome: Outcome, attempt: Call, verdict: Verdict): boolean {
+    if (outcome.ok) return verdict.repeat;
+    const refused = isRefusal(outcome.error);
+    if (!refused && !verdict.repeat) return false;
+    if (this.#shouldRetry === undefined) return !refused;
+    try {
+      return this.#shouldRetry(outcome.error, attempt);
+    } catch (error) {
+      report(error, 'shouldRetry');
+      return false;
+    }
+  }
+
+  #backoff(attempt: number, previous: number | undefined): number {
+    try {
+      const delay = backoffDelay(this.#delays, attempt, previous, this.#random);
+      if (delay >= 0) return delay;
+      report(new RangeError(`backoff gave ${delay}`), 'backoff');
+    } catch (error) {
+      report(error, 'backoff');
+    }
+    return this.#delays.maxDelay;
+  }
+}
+
+/**
+ * A retry.
+ *
+ * @returns A layer; when the attempts run out the last outcome itself comes out.
+ * @throws {@link InvalidOptionError}
+ * @example
+ * ```ts
+ * import { retry } from '@resil/core';
+ *
+ * const answer = await retry({ maxAttempts: 3, baseDelay: 10 }).execute(async ({ attempt }) => {
+ *   if (attempt < 3) throw new Error('not yet');
+ *   return 'done';
+ * });
+ * ```
+ */
+export function retry(options: RetryOptions = {}): Retry {
+  return new Retry(options);
+}
+
+function isFailure(classify: Classify, outcome: Outcome, call: Call): boolean {
+  return verdictOf(classify, outcome, call).kind === 'failure';
+}
+
+async function outcomeOf<T>(call: Call, next: (call: Call) => Promise<T>): Promise<Outcome<T>> {
+  const startedAt = call.now();
+  try {
+    const value = await next(call);
+    return { ok: true, value, duration: call.now() - startedAt };
+  } catch (error) {
+    return { ok: false, error, duration: call.now() - startedAt };
+  }
+}
+
+function resultOf<T>(outcome: Outcome<T>): T {
+  if (outcome.ok) return outcome.value;
+  throw outcome.error;
+}

@@ -1,0 +1,208 @@
+/**
+ * The standard pipeline: what protects a call to another service, with numbers that are safe in
+ * production, and a check that the numbers make sense together.
+ *
+ *   fallback > total timeout > retry with a budget > circuit breaker > bulkhead > attempt timeout
+ *
+ * The order is that of Microsoft.Extensions.Http.Resilience with the bulkhead moved inside the retry,
+ * so that a call in its backoff holds no permit; its two rules (attempt timeout within the total,
+ * breaker window of at least two attempt timeouts) are checked here too.
+ */
+import { longestDelay } from './backoff.js';
+import { type BulkheadOptions, bulkhead } from './bulkhead.js';
+import { circuitBreaker } from './circuit-breaker.js';
+import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
+import { type Clock, systemClock } from './clock.js';
+import { type FallbackFunction, fallback } from './fallback.js';
+import type { Layer } from './layer.js';
+import type { Classify } from './outcome.js';
+import { Pipeline } from './pipeline.js';
+import type { Random } from './random.js';
+import { type RetryOptions, retry, retryDefaults } from './retry.js';
+import { retryBudget } from './retry-budget.js';
+import { timeout } from './timeout.js';
+import {
+  checkOptions,
+  clockRule,
+  eitherRule,
+  functionRule,
+  InvalidOptionError,
+  nameRule,
+  type OptionRules,
+  objectRule,
+  oneOfRule,
+  positiveDurationRule,
+} from './validate.js';
+
+/** Options of {@link standard}. Each part can be overridden option by option, or switched off by `false`. */
+export interface StandardOptions {
+  /** Name in errors and events: that of the dependency. Default: none. */
+  readonly name?: string | undefined;
+  /** Key for events. Default: that of the call. */
+  readonly key?: string | undefined;
+  /**
+   * Milliseconds for the whole call, retries and waiting included.
+   *
+   * @defaultValue `standardDefaults.totalTimeout` (10,000)
+   */
+  readonly totalTimeout?: number | false | undefined;
+  /**
+   * Milliseconds for each attempt. At most `totalTimeout`.
+   *
+   * @defaultValue `standardDefaults.attemptTimeout` (3,000)
+   */
+  readonly attemptTimeout?: number | false | undefined;
+  /** Overrides of the retry; its budget is one of this pipeline's own unless it is given. */
+  readonly retry?: RetryOptions | false | undefined;
+  /** Overrides of the circuit breaker, on top of `standardDefaults.circuitBreaker`. */
+  readonly circuitBreaker?: CircuitBreakerOptions | false | undefined;
+  /** Overrides of the bulkhead, on top of `standardDefaults.bulkhead`. */
+  readonly bulkhead?: BulkheadOptions | false | undefined;
+  /** Answers failures and refusals. Default: none. */
+  readonly fallback?: FallbackFunction | false | undefined;
+  /** Tells which outcomes are failures, and which may be repeated. */
+  readonly classify?: Classify | undefined;
+  /** Source of time. Default: the system's. */
+  readonly clock?: Clock | undefined;
+  /** Source of chance. Default: `Math.random`. */
+  readonly random?: Random | undefined;
+}
+
+/** Defaults of {@link standard}. */
+export const standardDefaults: {
+  readonly totalTimeout: number;
+  readonly attemptTimeout: number;
+  readonly circuitBreaker: CircuitBreakerOptions;
+  readonly bulkhead: BulkheadOptions;
+} = Object.freeze({
+  totalTimeout: 10_000,
+  attemptTimeout: 3_000,
+  circuitBreaker: Object.freeze({
+    failureRatio: 0.5,
+    minimumCalls: 10,
+    window: Object.freeze({ duration: 30_000 }),
+    resetTimeout: 5_000,
+    halfOpenCalls: 3,
+  }),
+  bulkhead: Object.freeze({ maxConcurrentCalls: 100, maxQueueSize: 200, queueTimeout: 1_000 }),
+});
+
+const off = oneOfRule(false);
+const partRule = eitherRule(objectRule('an options object'), off);
+const limitRule = eitherRule(positiveDurationRule(), off);
+
+const rules: OptionRules<StandardOptions> = {
+  name: nameRule,
+  key: nameRule,
+  totalTimeout: limitRule,
+  attemptTimeout: limitRule,
+  retry: partRule,
+  circuitBreaker: partRule,
+  bulkhead: partRule,
+  fallback: eitherRule(functionRule, off),
+  classify: functionRule,
+  clock: clockRule,
+  random: functionRule,
+};
+
+/**
+ * The standard pipeline.
+ *
+ * @throws {@link InvalidOptionError} also for parts that contradict each other: an attempt timeout
+ *   above the total, a breaker window under two attempt timeouts, retries whose delays can't fit in
+ *   the total.
+ * @example
+ * ```ts
+ * import { standard } from '@resil/core';
+ *
+ * const prices = standard({ name: 'prices', totalTimeout: 2_000, attemptTimeout: 500 });
+ * await prices.execute(async ({ signal }) => (signal.aborted ? 'late' : 'in time'));
+ * ```
+ */
+export function standard(options: StandardOptions = {}): Pipeline {
+  checkOptions('standard', options, rules);
+  const { name, key, classify, random } = options;
+  const clock = options.clock ?? systemClock;
+  const totalTimeout = options.totalTimeout ?? standardDefaults.totalTimeout;
+  const attemptTimeout = options.attemptTimeout ?? standardDefaults.attemptTimeout;
+  const breakerOptions = partOf(options.circuitBreaker, breakerDefaults(options.circuitBreaker));
+  checkTogether(totalTimeout, attemptTimeout, breakerOptions, options.retry);
+  const layers: Layer[] = [];
+  if (options.fallback) layers.push(fallback(options.fallback));
+  if (totalTimeout !== false)
+    layers.push(timeout({ name: 'total timeout', duration: totalTimeout }));
+  if (options.retry !== false) {
+    const budget = options.retry?.budget ?? retryBudget({ clock });
+    layers.push(retry({ random, ...options.retry, budget }));
+  }
+  if (breakerOptions !== false) {
+    layers.push(circuitBreaker({ name, clock, ...breakerOptions }));
+  }
+  const bulkheadOptions = partOf(options.bulkhead, standardDefaults.bulkhead);
+  if (bulkheadOptions !== false) layers.push(bulkhead({ name, ...bulkheadOptions }));
+  if (attemptTimeout !== false)
+    layers.push(timeout({ name: 'attempt timeout', duration: attemptTimeout }));
+  return new Pipeline({ name, key, classify, clock }, layers);
+}
+
+function partOf<Options extends object>(
+  own: Options | false | undefined,
+  defaults: Options,
+): Options | false {
+  return own === false ? false : { ...defaults, ...own };
+}
+
+/** A breaker that is told to go by consecutive failures takes nothing from the defaults by ratio. */
+function breakerDefaults(own: CircuitBreakerOptions | false | undefined): CircuitBreakerOptions {
+  const { resetTimeout, halfOpenCalls } = standardDefaults.circuitBreaker;
+  if (own && own.failureThreshold !== undefined) return { resetTimeout, halfOpenCalls };
+  return standardDefaults.circuitBreaker;
+}
+
+function checkTogether(
+  totalTimeout: number | false,
+  attemptTimeout: number | false,
+  breaker: CircuitBreakerOptions | false,
+  retryOptions: RetryOptions | false | undefined,
+): void {
+  if (totalTimeout !== false && attemptTimeout !== false && attemptTimeout > totalTimeout) {
+    throw new InvalidOptionError(
+      'standard.attemptTimeout',
+      attemptTimeout,
+      `must be at most totalTimeout (${totalTimeout})`,
+    );
+  }
+  const window = breaker === false ? undefined : breaker.window?.duration;
+  if (attemptTimeout !== false && window !== undefined && window < 2 * attemptTimeout) {
+    throw new InvalidOptionError(
+      'standard.circuitBreaker.window.duration',
+      window,
+      `must be at least two attempt timeouts (${2 * attemptTimeout})`,
+    );
+  }
+  if (totalTimeout !== false && retryOptions !== false)
+    checkDelays(totalTimeout, retryOptions ?? {});
+}
+
+/** The delays without their jitter must leave time for the attempts. */
+function checkDelays(totalTimeout: number, options: RetryOptions): void {
+  const maxAttempts = options.maxAttempts ?? retryDefaults.maxAttempts;
+  if (maxAttempts === Infinity || typeof options.backoff === 'function') return;
+  const baseDelay = options.baseDelay ?? retryDefaults.baseDelay;
+  const settings = {
+    baseDelay,
+    maxDelay: options.maxDelay ?? Math.max(baseDelay, retryDefaults.maxDelay),
+    backoff: options.backoff ?? retryDefaults.backoff,
+    jitter: 'none',
+  } as const;
+  let sum = 0;
+  for (let attempt = 1; attempt < maxAttempts; attempt++) {
+    sum += longestDelay(settings, attempt);
+    if (sum < totalTimeout) continue;
+    throw new InvalidOptionError(
+      'standard.retry',
+      options,
+      `must have delays that fit in totalTimeout (${totalTimeout}); those before attempt ${attempt + 1} of ${maxAttempts} take up to ${sum} ms`,
+    );
+  }
+}
