@@ -6,9 +6,22 @@
 // Contract suites
 export type { AdapterContract, AdapterContractOptions, AdapterFault } from './adapter-contract.js';
 export { describeAdapterContract } from './adapter-contract.js';
+// Fault injection
+export type {
+  BehaviorShare,
+  FaultInjectionOptions,
+  FaultShare,
+  InjectionCounts,
+  InjectionShare,
+  LatencyShare,
+  OutcomeShare,
+} from './fault-injection.js';
+export { FaultInjection, faultInjection, faultInjectionDefaults } from './fault-injection.js';
 // Fault proxy
 export type { FaultProxyOptions } from './fault-proxy.js';
 export { FaultProxy, faultProxy, faultProxyDefaults } from './fault-proxy.js';
+export type { FaultScriptOptions, ScriptedFault } from './fault-script.js';
+export { FaultScript, faultScript, faultScriptDefaults, inject } from './fault-script.js';
 export type { ProxyConnection, ProxyTarget } from './proxy-connection.js';
 export type {
   ConnectionFaults,
