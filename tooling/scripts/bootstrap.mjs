@@ -109,6 +109,8 @@ export async function pnpmEnvironment() {
   const env = cleanEnvironment();
   const local = path.join(root, 'node_modules/.bin');
   env.PATH = [bin, local, env.PATH].join(path.delimiter);
+  // Part of the key of cached test results: what passed on one Node says nothing about another.
+  env.RESIL_NODE_VERSION = process.version;
   env.TURBO_TELEMETRY_DISABLED = '1';
   env.TURBO_NO_UPDATE_NOTIFIER = '1';
   env.DO_NOT_TRACK = '1';
