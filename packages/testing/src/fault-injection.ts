@@ -10,9 +10,23 @@
  * fault 2 %, latency 50 %, outcome 10 %, behavior 1 %, of all calls 2 % fail, 49 % are late, 9.8 %
  * get the value and 0.882 % the behavior.
  */
-import type { Call, Random, Strategy } from '@resil/core';
-import { abortableWait } from './abortable-wait.js';
-import { checkDuration, checkFunction, checkNames, checkRatio, fail } from './validate.js';
+import {
+  booleanRule,
+  type Call,
+  checkOptions,
+  durationRule,
+  eitherRule,
+  functionRule,
+  InvalidOptionError,
+  nameRule,
+  type OptionRule,
+  type OptionRules,
+  objectRule,
+  type Random,
+  type Strategy,
+  sleep,
+  systemRandom,
+} from '@resil/core';
 
 /** A share of the calls. */
 export interface InjectionShare {
@@ -94,7 +108,7 @@ export interface InjectionCounts {
 /**
  * A layer that makes random calls fail, late or wrong.
  *
- * @throws TypeError when an option is not what it may be.
+ * @throws {@link InvalidOptionError} when an option is not what it may be.
  *
  * @example
  * ```ts
@@ -127,15 +141,15 @@ export class FaultInjection implements Strategy {
     behaviors: 0,
   };
 
-  /** @throws TypeError when an option is not what it may be. */
+  /** @throws {@link InvalidOptionError} when an option is not what it may be. */
   constructor(options: FaultInjectionOptions) {
-    checkOptions(options);
+    check(options);
     this.#fault = options.fault;
     this.#latency = options.latency;
     this.#outcome = options.outcome;
     this.#behavior = options.behavior;
     this.#enabled = options.enabled ?? faultInjectionDefaults.enabled;
-    this.#random = options.random ?? Math.random;
+    this.#random = options.random ?? systemRandom;
     this.name = options.name ?? faultInjectionDefaults.name;
   }
 
@@ -156,7 +170,7 @@ export class FaultInjection implements Strategy {
     }
     if (this.#hits(this.#latency)) {
       this.#counts.latencies += 1;
-      await abortableWait(call, this.#delay(this.#latency));
+      await sleep(call, this.#delay(this.#latency));
     }
     if (this.#hits(this.#outcome)) {
       this.#counts.outcomes += 1;
@@ -183,42 +197,57 @@ function made(what: unknown, call: Call): unknown {
   return typeof what === 'function' ? what(call) : what;
 }
 
-function checkOptions(options: FaultInjectionOptions): void {
-  checkNames('faultInjection', options, [
-    'fault',
-    'latency',
-    'outcome',
-    'behavior',
-    'enabled',
-    'random',
-    'name',
-  ]);
-  const { fault, latency, outcome, behavior, enabled, random } = options;
-  if (fault !== undefined) checkShare('fault', fault, ['error']);
-  if (latency !== undefined) {
-    checkShare('latency', latency, ['delay', 'maxDelay']);
-    checkDuration('faultInjection.latency.delay', latency.delay);
-    const { maxDelay = latency.delay } = latency;
-    checkDuration('faultInjection.latency.maxDelay', maxDelay);
-    if (maxDelay < latency.delay) {
-      fail('faultInjection.latency.maxDelay', maxDelay, `at least delay (${latency.delay})`);
-    }
+const shareRule = objectRule('an object with a ratio');
+const rules: OptionRules<FaultInjectionOptions> = {
+  fault: shareRule,
+  latency: shareRule,
+  outcome: shareRule,
+  behavior: shareRule,
+  enabled: eitherRule(booleanRule, functionRule),
+  random: functionRule,
+  name: nameRule,
+};
+/** A share may also be nothing or all. */
+const ratioRule: OptionRule = {
+  test: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  text: 'a ratio from 0 to 1',
+};
+const anyRule: OptionRule = { test: () => true, text: 'anything' };
+const faultRules: OptionRules<FaultShare> = { ratio: ratioRule, error: anyRule };
+const latencyRules: OptionRules<LatencyShare> = {
+  ratio: ratioRule,
+  delay: durationRule(),
+  maxDelay: durationRule(),
+};
+const outcomeRules: OptionRules<OutcomeShare> = { ratio: ratioRule, value: anyRule };
+const behaviorRules: OptionRules<BehaviorShare> = { ratio: ratioRule, run: functionRule };
+
+function check(options: FaultInjectionOptions): void {
+  checkOptions('faultInjection', options, rules);
+  const { fault, latency, outcome, behavior } = options;
+  checkShare('fault', fault, faultRules, ['ratio']);
+  checkShare('latency', latency, latencyRules, ['ratio', 'delay']);
+  checkShare('outcome', outcome, outcomeRules, ['ratio', 'value']);
+  checkShare('behavior', behavior, behaviorRules, ['ratio', 'run']);
+  const { delay = 0, maxDelay = delay } = latency ?? {};
+  if (maxDelay < delay) {
+    const rule = `must be at least delay (${delay})`;
+    throw new InvalidOptionError('faultInjection.latency.maxDelay', maxDelay, rule);
   }
-  if (outcome !== undefined) {
-    checkShare('outcome', outcome, ['value']);
-    if (!('value' in outcome)) fail('faultInjection.outcome.value', undefined, 'given');
-  }
-  if (behavior !== undefined) {
-    checkShare('behavior', behavior, ['run']);
-    checkFunction('faultInjection.behavior.run', behavior.run);
-  }
-  if (enabled !== undefined && typeof enabled !== 'boolean' && typeof enabled !== 'function') {
-    fail('faultInjection.enabled', enabled, 'true, false or a function');
-  }
-  if (random !== undefined) checkFunction('faultInjection.random', random);
 }
 
-function checkShare(name: string, share: InjectionShare, more: readonly string[]): void {
-  checkNames(`faultInjection.${name}`, share, ['ratio', ...more]);
-  checkRatio(`faultInjection.${name}.ratio`, share.ratio);
+function checkShare<Share extends object>(
+  name: string,
+  share: Share | undefined,
+  shareRules: OptionRules<Share>,
+  required: readonly (keyof Share & string)[],
+): void {
+  if (share === undefined) return;
+  checkOptions(`faultInjection.${name}`, share, shareRules);
+  for (const option of required) {
+    // A value may well be undefined, as long as somebody said so.
+    if (option === 'value' ? !(option in share) : share[option] === undefined) {
+      throw new InvalidOptionError(`faultInjection.${name}.${option}`, undefined, 'must be given');
+    }
+  }
 }

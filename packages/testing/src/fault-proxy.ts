@@ -12,7 +12,21 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Clock, Random } from '@resil/core';
+import {
+  type Clock,
+  checkOptions,
+  clockRule,
+  countRule,
+  functionRule,
+  InvalidOptionError,
+  nameRule,
+  type OptionRule,
+  type OptionRules,
+  objectRule,
+  type Random,
+  systemClock,
+  systemRandom,
+} from '@resil/core';
 import {
   type ConnectionHost,
   ProxiedConnection,
@@ -25,7 +39,6 @@ import {
   type ResolvedFaults,
   resolveFaults,
 } from './proxy-faults.js';
-import { checkFunction, checkNames, checkPort, fail } from './validate.js';
 
 /** Options of {@link faultProxy}. */
 export interface FaultProxyOptions {
@@ -56,18 +69,24 @@ export const faultProxyDefaults: { readonly host: string; readonly port: number 
   port: 0,
 });
 
-const OPTIONS = ['target', 'host', 'port', 'faults', 'onConnection', 'clock', 'random'];
+const portRule = (min: 0 | 1): OptionRule => ({
+  test: (value) => countRule(min).test(value) && (value as number) <= 65_535,
+  text: `a port from ${min} to 65535`,
+});
+const rules: OptionRules<FaultProxyOptions> = {
+  target: objectRule('an object with the port of the server'),
+  host: nameRule,
+  port: portRule(0),
+  faults: objectRule('an object of faults'),
+  onConnection: functionRule,
+  clock: clockRule,
+  random: functionRule,
+};
+const targetRules: OptionRules<ProxyTarget> = { host: nameRule, port: portRule(1) };
+
 /** How often a port that somebody else holds is tried again, and the pause between, in ms. */
 const LISTEN_ATTEMPTS = 100;
 const LISTEN_PAUSE = 20;
-
-const systemClock: Clock = {
-  now: () => performance.now(),
-  schedule(callback, delay) {
-    const timer = setTimeout(callback, Math.min(delay, 2 ** 31 - 1));
-    return () => clearTimeout(timer);
-  },
-};
 
 /**
  * Starts a fault proxy in front of a server. Resolves once it listens.
@@ -75,7 +94,7 @@ const systemClock: Clock = {
  * It holds the process open until it is closed; `await using proxy = await faultProxy(…)` closes it
  * at the end of the block.
  *
- * @throws TypeError when an option is not what it may be; the system's error when it can't listen.
+ * @throws {@link InvalidOptionError} when an option is not what it may be; the system's error when it can't listen.
  *
  * @example
  * ```ts
@@ -112,17 +131,13 @@ export class FaultProxy {
 
   /** Use {@link faultProxy}, which also listens. */
   constructor(options: FaultProxyOptions) {
-    checkNames('faultProxy', options, OPTIONS);
+    checkOptions('faultProxy', options, rules);
     this.host = options.host ?? faultProxyDefaults.host;
     this.#port = options.port ?? faultProxyDefaults.port;
-    checkPort('faultProxy.port', this.#port, 0);
-    if (options.onConnection !== undefined) {
-      checkFunction('faultProxy.onConnection', options.onConnection);
-    }
     this.#onConnection = options.onConnection;
     this.#shared = {
       clock: options.clock ?? systemClock,
-      random: options.random ?? Math.random,
+      random: options.random ?? systemRandom,
       target: resolveTarget(options.target),
       faults: resolveFaults(options.faults ?? {}, 'proxy'),
       onBytes: (direction, count) => {
@@ -170,7 +185,7 @@ export class FaultProxy {
    * need the promise: it resolves when new connections are treated accordingly, and rejects when
    * somebody else has taken the port in the meantime.
    *
-   * @throws TypeError when a fault is not what it may be; the faults before then stay.
+   * @throws {@link InvalidOptionError} when a fault is not what it may be; the faults before then stay.
    */
   set(faults: ProxyFaults): Promise<void> {
     const resolved = resolveFaults(faults, 'proxy');
@@ -257,9 +272,9 @@ export class FaultProxy {
 }
 
 function resolveTarget(target: ProxyTarget): Required<ProxyTarget> {
-  checkNames('target', target, ['host', 'port']);
-  checkPort('target.port', target.port, 1);
-  const host = target.host ?? faultProxyDefaults.host;
-  if (typeof host !== 'string' || host === '') fail('target.host', target.host, 'a host name');
-  return { host, port: target.port };
+  checkOptions('faultProxy.target', target, targetRules);
+  if (target.port === undefined) {
+    throw new InvalidOptionError('faultProxy.target.port', target.port, 'must be given');
+  }
+  return { host: target.host ?? faultProxyDefaults.host, port: target.port };
 }

@@ -3,17 +3,27 @@
  * second, and so on, whatever order they end in. For tests that ask "what happens if the first
  * attempt hangs and the second fails?". Its place is innermost, where the dependency would be.
  */
-import type { Call, Strategy } from '@resil/core';
-import { abortableWait } from './abortable-wait.js';
-import { checkDuration, checkNames, checkOneOf, fail } from './validate.js';
+import {
+  type Call,
+  checkOptions,
+  durationRule,
+  InvalidOptionError,
+  nameRule,
+  type OptionRules,
+  oneOfRule,
+  type Strategy,
+  sleep,
+} from '@resil/core';
 
 /** What happens to one call; made by {@link inject}. */
 export type ScriptedFault =
   | { readonly kind: 'ok' }
   | { readonly kind: 'fail'; readonly error: unknown }
   | { readonly kind: 'value'; readonly value: unknown }
-  | { readonly kind: 'delay'; readonly delay: number; readonly then: ScriptedFault }
+  | { readonly kind: 'delay'; readonly delay: number; readonly next: ScriptedFault }
   | { readonly kind: 'hang' };
+
+const delayRule = durationRule();
 
 /** Makes the faults of a script. */
 export const inject: {
@@ -25,16 +35,18 @@ export const inject: {
   fail(error: unknown): ScriptedFault;
   /** The call gives `value`; the operation is not run. */
   value(value: unknown): ScriptedFault;
-  /** After `delay` milliseconds on the call's clock, `then` happens. Default: it goes through. */
-  delay(delay: number, then?: ScriptedFault): ScriptedFault;
+  /** After `delay` milliseconds on the call's clock, `next` happens. Default: it goes through. */
+  delay(delay: number, next?: ScriptedFault): ScriptedFault;
 } = Object.freeze({
   ok: Object.freeze({ kind: 'ok' }),
   hang: Object.freeze({ kind: 'hang' }),
   fail: (error) => ({ kind: 'fail', error }),
   value: (value) => ({ kind: 'value', value }),
-  delay(delay, then = inject.ok) {
-    checkDuration('inject.delay', delay);
-    return { kind: 'delay', delay, then };
+  delay(delay, next = inject.ok) {
+    if (!delayRule.test(delay)) {
+      throw new InvalidOptionError('inject.delay', delay, `must be ${delayRule.text}`);
+    }
+    return { kind: 'delay', delay, next };
   },
 });
 
@@ -57,10 +69,15 @@ export const faultScriptDefaults: { readonly after: 'ok'; readonly name: string 
   name: 'fault-script',
 });
 
+const rules: OptionRules<FaultScriptOptions> = {
+  after: oneOfRule('ok', 'last', 'repeat'),
+  name: nameRule,
+};
+
 /**
  * A layer that does to each call what the list says, in order.
  *
- * @throws TypeError when something in the list is not a fault, or an option is not what it may be.
+ * @throws {@link InvalidOptionError} when something in the list is not a fault, or an option is not what it may be.
  *
  * @example
  * ```ts
@@ -84,16 +101,17 @@ export class FaultScript implements Strategy {
   readonly #after: 'ok' | 'last' | 'repeat';
   #calls = 0;
 
-  /** @throws TypeError when something in the list is not a fault, or an option is not what it may be. */
+  /** @throws {@link InvalidOptionError} when something in the list is not a fault, or an option is not what it may be. */
   constructor(faults: readonly ScriptedFault[], options: FaultScriptOptions = {}) {
-    if (!Array.isArray(faults)) fail('faultScript: faults', faults, 'a list of faults');
+    if (!Array.isArray(faults)) {
+      throw new InvalidOptionError('faultScript: faults', faults, 'must be a list of faults');
+    }
     faults.forEach((fault, index) => {
       checkFault(`faultScript: faults[${index}]`, fault);
     });
-    checkNames('faultScript', options, ['after', 'name']);
+    checkOptions('faultScript', options, rules);
     this.#faults = Object.freeze([...faults]);
     this.#after = options.after ?? faultScriptDefaults.after;
-    checkOneOf('faultScript.after', this.#after, ['ok', 'last', 'repeat']);
     this.name = options.name ?? faultScriptDefaults.name;
   }
 
@@ -135,14 +153,22 @@ function perform<T>(
     case 'value':
       return Promise.resolve(fault.value as T);
     case 'delay':
-      return abortableWait(call, fault.delay).then(() => perform(fault.then, call, next));
+      return sleep(call, fault.delay).then(() => perform(fault.next, call, next));
     case 'hang':
-      return abortableWait(call, Number.POSITIVE_INFINITY) as Promise<never>;
+      return untilAborted(call);
   }
 }
 
+/** Rejects with the reason when the call is aborted. Takes no timer: it would keep the process alive. */
+function untilAborted(call: Call): Promise<never> {
+  return new Promise((_, reject) => {
+    call.onAbort(reject);
+  });
+}
+
 function checkFault(name: string, fault: ScriptedFault): void {
-  const kinds = ['ok', 'fail', 'value', 'delay', 'hang'];
-  if (!kinds.includes(fault?.kind)) fail(name, fault, 'a fault made by inject');
-  if (fault.kind === 'delay') checkFault(`${name}.then`, fault.then);
+  if (!['ok', 'fail', 'value', 'delay', 'hang'].includes(fault?.kind)) {
+    throw new InvalidOptionError(name, fault, 'must be a fault made by inject');
+  }
+  if (fault.kind === 'delay') checkFault(`${name}.next`, fault.next);
 }

@@ -2,7 +2,15 @@
  * What a fault proxy can do to the bytes that pass through it. Faults are plain data: a set of them
  * replaces the one before, for connections that are open as well as for new ones.
  */
-import { checkCount, checkDuration, checkNames, checkOneOf, checkRate, fail } from './validate.js';
+import {
+  checkOptions,
+  countRule,
+  durationRule,
+  type OptionRule,
+  type OptionRules,
+  objectRule,
+  oneOfRule,
+} from '@resil/core';
 
 /** What happens to one direction: it flows, its bytes are read and lost, or they are not even read. */
 export type FlowMode = 'forward' | 'black-hole' | 'stall';
@@ -51,7 +59,7 @@ export interface ProxyCut {
    */
   readonly afterBytes?: number | undefined;
   /** What happens then; `black-hole` and `stall` concern the watched direction. Default: `'reset'`. */
-  readonly by?: 'reset' | 'close' | 'half-open' | FlowMode | undefined;
+  readonly by?: Exclude<ProxyMode, 'forward' | 'refuse'> | undefined;
 }
 
 /** Faults of a connection; what is left out works normally. */
@@ -85,7 +93,7 @@ export interface ResolvedCut {
   readonly direction: 'request' | 'response';
   readonly pattern: Uint8Array | undefined;
   readonly bytes: number;
-  readonly by: Exclude<ProxyMode, 'refuse' | 'forward'>;
+  readonly by: NonNullable<ProxyCut['by']>;
 }
 
 /** Faults with every field filled in. */
@@ -96,69 +104,80 @@ export interface ResolvedFaults {
   readonly cut: ResolvedCut | undefined;
 }
 
-const FLOW_MODES: readonly FlowMode[] = ['forward', 'black-hole', 'stall'];
-const CUTS = ['reset', 'close', 'half-open', 'black-hole', 'stall'] as const;
-const CONNECTION_MODES: readonly ProxyMode[] = [...FLOW_MODES, 'half-open', 'reset', 'close'];
-const PROXY_MODES: readonly ProxyMode[] = [...CONNECTION_MODES, 'refuse'];
-const FLOW_NAMES = ['delay', 'jitterDelay', 'bytesPerSecond'] as const;
+const rateRule: OptionRule = {
+  test: (value) => typeof value === 'number' && value > 0,
+  text: 'a number above 0, or Infinity',
+};
+const patternRule: OptionRule = {
+  test: (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length > 0,
+  text: 'a string or bytes, at least one',
+};
 
-/** Checks faults and fills in what was left out. Throws when one is not what it may be. */
-export function resolveFaults(faults: ProxyFaults, allow: 'proxy' | 'connection'): ResolvedFaults {
-  checkNames('faults', faults, ['mode', 'request', 'response', 'cut', ...FLOW_NAMES]);
+const flowModeRule = oneOfRule('forward', 'black-hole', 'stall');
+const flowRules: OptionRules<FlowFaults> = {
+  mode: flowModeRule,
+  delay: durationRule(),
+  jitterDelay: durationRule(),
+  bytesPerSecond: rateRule,
+};
+const connectionRules: OptionRules<ConnectionFaults> = {
+  ...flowRules,
+  mode: oneOfRule('forward', 'black-hole', 'stall', 'half-open', 'reset', 'close'),
+  request: objectRule('an object of faults'),
+  response: objectRule('an object of faults'),
+  cut: objectRule('an object that says where'),
+};
+const proxyRules: OptionRules<ProxyFaults> = {
+  ...connectionRules,
+  mode: oneOfRule('forward', 'black-hole', 'stall', 'half-open', 'reset', 'close', 'refuse'),
+};
+const cutRules: OptionRules<ProxyCut> = {
+  direction: oneOfRule('request', 'response'),
+  afterPattern: patternRule,
+  afterBytes: countRule(0),
+  by: oneOfRule('reset', 'close', 'half-open', 'black-hole', 'stall'),
+};
+
+/**
+ * Checks faults and fills in what was left out.
+ *
+ * @throws InvalidOptionError when one is not what it may be.
+ */
+export function resolveFaults(faults: ProxyFaults, of: 'proxy' | 'connection'): ResolvedFaults {
+  if (of === 'proxy') checkOptions('faults', faults, proxyRules);
+  else checkOptions('faults', faults as ConnectionFaults, connectionRules);
   const mode = faults.mode ?? 'forward';
-  checkOneOf('mode', mode, allow === 'proxy' ? PROXY_MODES : CONNECTION_MODES);
   const base: ResolvedFlow = {
     mode: mode === 'black-hole' || mode === 'stall' ? mode : 'forward',
     delay: faults.delay ?? 0,
     jitterDelay: faults.jitterDelay ?? 0,
     bytesPerSecond: faults.bytesPerSecond ?? Number.POSITIVE_INFINITY,
   };
-  checkFlow('', base);
   return {
     mode,
-    request: resolveFlow('request', base, faults.request),
-    response: resolveFlow('response', base, faults.response),
-    cut: resolveCut(faults.cut),
+    request: resolveFlow('faults.request', base, faults.request ?? {}),
+    response: resolveFlow('faults.response', base, faults.response ?? {}),
+    cut: faults.cut && resolveCut(faults.cut),
   };
 }
 
-function resolveFlow(
-  name: string,
-  base: ResolvedFlow,
-  faults: FlowFaults | undefined,
-): ResolvedFlow {
-  if (faults === undefined) return base;
-  checkNames(name, faults, ['mode', ...FLOW_NAMES]);
-  const flow: ResolvedFlow = {
+function resolveFlow(name: string, base: ResolvedFlow, faults: FlowFaults): ResolvedFlow {
+  checkOptions(name, faults, flowRules);
+  return {
     mode: faults.mode ?? base.mode,
     delay: faults.delay ?? base.delay,
     jitterDelay: faults.jitterDelay ?? base.jitterDelay,
     bytesPerSecond: faults.bytesPerSecond ?? base.bytesPerSecond,
   };
-  checkFlow(`${name}.`, flow);
-  return flow;
 }
 
-function checkFlow(prefix: string, flow: ResolvedFlow): void {
-  checkOneOf(`${prefix}mode`, flow.mode, FLOW_MODES);
-  checkDuration(`${prefix}delay`, flow.delay);
-  checkDuration(`${prefix}jitterDelay`, flow.jitterDelay);
-  checkRate(`${prefix}bytesPerSecond`, flow.bytesPerSecond);
-}
-
-function resolveCut(cut: ProxyCut | undefined): ResolvedCut | undefined {
-  if (cut === undefined) return undefined;
-  checkNames('cut', cut, ['direction', 'afterPattern', 'afterBytes', 'by']);
-  const direction = cut.direction ?? 'response';
-  const by = cut.by ?? 'reset';
-  checkOneOf('cut.direction', direction, ['request', 'response']);
-  checkOneOf('cut.by', by, CUTS);
-  const bytes = cut.afterBytes ?? 0;
-  checkCount('cut.afterBytes', bytes);
-  const pattern =
-    typeof cut.afterPattern === 'string' ? Buffer.from(cut.afterPattern) : cut.afterPattern;
-  if (pattern !== undefined && !(pattern instanceof Uint8Array && pattern.length > 0)) {
-    fail('cut.afterPattern', cut.afterPattern, 'a string or bytes, at least one');
-  }
-  return { direction, pattern, bytes, by: by as ResolvedCut['by'] };
+function resolveCut(cut: ProxyCut): ResolvedCut {
+  checkOptions('faults.cut', cut, cutRules);
+  const { afterPattern: pattern } = cut;
+  return {
+    direction: cut.direction ?? 'response',
+    pattern: typeof pattern === 'string' ? Buffer.from(pattern) : pattern,
+    bytes: cut.afterBytes ?? 0,
+    by: cut.by ?? 'reset',
+  };
 }

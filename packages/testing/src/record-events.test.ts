@@ -49,7 +49,7 @@ describe('recordEvents', () => {
 
   it('refuses what cannot be listened to', () => {
     expect(() => recordEvents({} as Source)).toThrow(
-      'recordEvents: source must be a pipeline or observe, but got an object',
+      'recordEvents: source must be a pipeline or observe, but got an object of Object',
     );
   });
 });

@@ -1,6 +1,10 @@
 /** Keeps what a pipeline, or the whole process, tells, so that a test can look at it afterwards. */
-import type { ResilienceEvent, ResilienceEventType, ResilienceListener } from '@resil/core';
-import { fail } from './validate.js';
+import {
+  InvalidOptionError,
+  type ResilienceEvent,
+  type ResilienceEventType,
+  type ResilienceListener,
+} from '@resil/core';
 
 /** What can be listened to: a pipeline, or core's `observe` for the whole process. */
 export type EventSource =
@@ -32,7 +36,7 @@ export interface EventRecorder {
 /**
  * Records the events of a pipeline, or with core's `observe` those of the process.
  *
- * @throws TypeError when `source` is neither.
+ * @throws {@link InvalidOptionError} when `source` is neither.
  *
  * @example
  * ```ts
@@ -67,5 +71,5 @@ export function recordEvents(source: EventSource): EventRecorder {
 function subscribe(source: EventSource, listener: ResilienceListener): () => void {
   if (typeof source === 'function') return source(listener);
   if (typeof source?.on === 'function') return source.on(listener);
-  return fail('recordEvents: source', source, 'a pipeline or observe');
+  throw new InvalidOptionError('recordEvents: source', source, 'must be a pipeline or observe');
 }

@@ -2,8 +2,7 @@
  * Chance that is the same in every run. The generator is sfc32 (Chris Doty-Humphrey's "small fast
  * counting" generator, 32-bit; it passes PractRand), its state filled from the seed by splitmix32.
  */
-import type { Random } from '@resil/core';
-import { fail } from './validate.js';
+import { InvalidOptionError, type Random } from '@resil/core';
 
 /** Rounds that mix the seed into the whole state. */
 const WARM_UP = 15;
@@ -15,7 +14,7 @@ const WARM_UP = 15;
  * for each place where places must not disturb each other.
  *
  * @param seed A finite number, fractions and signs count; or a string. Default: 1.
- * @throws TypeError when the seed is neither.
+ * @throws {@link InvalidOptionError} when the seed is neither.
  *
  * @example
  * ```ts
@@ -47,7 +46,7 @@ export function seededRandom(seed: number | string = 1): Random {
 /** FNV-1a over the seed's text: fractions, signs and large numbers all make a difference. */
 function hash(seed: number | string): number {
   if (!(typeof seed === 'string' || Number.isFinite(seed))) {
-    fail('seed', seed, 'a finite number or a string');
+    throw new InvalidOptionError('seed', seed, 'must be a finite number or a string');
   }
   const text = String(seed);
   let value = 0x811c9dc5;

@@ -170,7 +170,7 @@ describe('VirtualClock', () => {
 
     it.each([-1, Number.NaN, '10', undefined])('refuses a delay of %s', (delay) => {
       expect(() => new VirtualClock().schedule(() => {}, delay as number)).toThrow(
-        'delay must be a number of milliseconds, 0 or more, but got',
+        'delay must be a number of milliseconds of at least 0 or Infinity, but got',
       );
     });
 
@@ -216,7 +216,7 @@ describe('VirtualClock', () => {
 
     it('refuses a bad limit', async () => {
       await expect(new VirtualClock().runUntilIdle({ limit: 0 })).rejects.toThrow(
-        'runUntilIdle.limit must be at least 1, but got 0',
+        'runUntilIdle.limit must be a whole number of at least 1, but got 0',
       );
     });
   });

@@ -12,8 +12,15 @@
  * may still be awaited afterwards.
  */
 import process from 'node:process';
-import type { Clock } from '@resil/core';
-import { checkCount, checkDuration, checkNames, fail } from './validate.js';
+import {
+  type Clock,
+  checkOptions,
+  countRule,
+  durationRule,
+  InvalidOptionError,
+  type OptionRule,
+  type OptionRules,
+} from '@resil/core';
 
 /** Options of a {@link VirtualClock}. */
 export interface VirtualClockOptions {
@@ -47,6 +54,17 @@ interface Timer {
   place: number;
 }
 
+const clockRules: OptionRules<VirtualClockOptions> = {
+  now: { test: Number.isFinite, text: 'a finite number' },
+};
+const runRules: OptionRules<RunOptions> = { limit: countRule(1) };
+const timeRule = durationRule();
+const delayRule = durationRule(0, true);
+
+function check(option: string, value: number, rule: OptionRule): void {
+  if (!rule.test(value)) throw new InvalidOptionError(option, value, `must be ${rule.text}`);
+}
+
 // Looked up once: fake timers that are installed later must not stop the clock.
 const nextTick = process.nextTick;
 
@@ -68,11 +86,10 @@ export class VirtualClock implements Clock {
   readonly #heap: Timer[] = [];
   #advancing = false;
 
-  /** @throws TypeError when an option is not what it may be. */
+  /** @throws {@link InvalidOptionError} when an option is not what it may be. */
   constructor(options: VirtualClockOptions = {}) {
-    checkNames('VirtualClock', options, ['now']);
+    checkOptions('VirtualClock', options, clockRules);
     this.#now = options.now ?? virtualClockDefaults.now;
-    if (!Number.isFinite(this.#now)) fail('VirtualClock.now', this.#now, 'a finite number');
   }
 
   /** Milliseconds on the virtual scale. */
@@ -93,13 +110,11 @@ export class VirtualClock implements Clock {
   /**
    * Runs `callback` once, `delay` milliseconds from now. A delay of `Infinity` never comes.
    *
-   * @throws TypeError when `delay` is negative or not a number: the system's timers would silently
+   * @throws {@link InvalidOptionError} when `delay` is negative or not a number: the system's timers would silently
    * take it for 0.
    */
   schedule(callback: () => void, delay: number): () => void {
-    if (!(typeof delay === 'number' && delay >= 0)) {
-      fail('delay', delay, 'a number of milliseconds, 0 or more');
-    }
+    check('delay', delay, delayRule);
     if (delay === Number.POSITIVE_INFINITY) return () => {};
     this.#order += 1;
     const timer: Timer = { time: this.#now + delay, order: this.#order, callback, place: -1 };
@@ -120,14 +135,15 @@ export class VirtualClock implements Clock {
    * timers after it still wait.
    */
   advance(duration: number): Promise<void> {
-    checkDuration('duration', duration);
+    check('duration', duration, timeRule);
     return this.advanceTo(this.#now + duration);
   }
 
   /** Lets time pass until the clock shows `time`, as {@link VirtualClock.advance} does. */
   async advanceTo(time: number): Promise<void> {
     if (!(time >= this.#now && Number.isFinite(time))) {
-      fail('time', time, `a finite time, not before now (${this.#now})`);
+      const rule = `must be a finite time, not before now (${this.#now})`;
+      throw new InvalidOptionError('time', time, rule);
     }
     await this.#exclusively(async () => {
       await this.flush();
@@ -146,7 +162,7 @@ export class VirtualClock implements Clock {
    * none. What a callback throws is thrown.
    */
   tick(duration: number): void {
-    checkDuration('duration', duration);
+    check('duration', duration, timeRule);
     const time = this.#now + duration;
     const runaway = new RunawayCheck(this);
     for (let timer = this.#due(time); timer !== undefined; timer = this.#due(time)) {
@@ -289,11 +305,8 @@ function isBefore(one: Timer, other: Timer): boolean {
 }
 
 function limitOf(name: string, options: RunOptions): number {
-  checkNames(name, options, ['limit']);
-  const limit = options.limit ?? virtualClockDefaults.limit;
-  checkCount(`${name}.limit`, limit);
-  if (limit < 1) fail(`${name}.limit`, limit, 'at least 1');
-  return limit;
+  checkOptions(name, options, runRules);
+  return options.limit ?? virtualClockDefaults.limit;
 }
 
 /** Finds out that timers keep running while the clock stands still. */
