@@ -1,0 +1,43 @@
+/**
+ * Where a request goes, as the key that breakers, bulkheads and budgets are kept by: the origin. Path,
+ * query and credentials never become part of it: they would make too many keys, and keys are shown.
+ */
+import type { InternalAxiosRequestConfig } from 'axios';
+
+/** As axios tells an absolute URL (`helpers/isAbsoluteURL.js`). */
+const ABSOLUTE = /^([a-z][a-z\d+\-.]*:)?\/\//i;
+const SCHEME_AND_AUTHORITY = /^([a-z][a-z\d+\-.]*:\/\/)(?:[^/?#\\]*@)?([^/?#\\]*)/i;
+
+/** How many spellings of origins are remembered; forgotten all at once beyond, which costs a little time only. */
+const MAX_REMEMBERED = 1_000;
+
+/** Key of requests whose destination can't be told, such as a path without a `baseURL`. */
+export const UNKNOWN_DESTINATION = 'unknown';
+
+const origins = new Map<string, string>();
+
+/**
+ * The origin that `config` is sent to (`https://api.example.com`, `http://127.0.0.1:8080`), or
+ * `unix:` and the path for a request over a Unix socket.
+ */
+export function destinationOf(config: InternalAxiosRequestConfig): string {
+  if (config.socketPath) return `unix:${config.socketPath}`;
+  const { baseURL } = config;
+  const url = config.url ?? '';
+  // As axios joins the two (`core/buildFullPath.js`).
+  const relative = !ABSOLUTE.test(url);
+  return originOf(baseURL && (relative || config.allowAbsoluteUrls === false) ? baseURL : url);
+}
+
+function originOf(url: string): string {
+  const match = SCHEME_AND_AUTHORITY.exec(url);
+  if (match === null) return UNKNOWN_DESTINATION;
+  const spelling = `${match[1]}${match[2]}`;
+  let origin = origins.get(spelling);
+  if (origin === undefined) {
+    origin = URL.canParse(spelling) ? new URL(spelling).origin : UNKNOWN_DESTINATION;
+    if (origins.size >= MAX_REMEMBERED) origins.clear();
+    origins.set(spelling, origin);
+  }
+  return origin;
+}

@@ -1,0 +1,236 @@
+/**
+ * The seam: a protected view of an axios instance. Requests go through the instance as before, with
+ * the transport adapter wrapped, so interceptors and transforms run once per call whatever is repeated
+ * underneath.
+ *
+ * ```
+ *   api.get(url) -> request interceptors -> transformRequest
+ *                     -> [pipeline of the origin -> transport adapter] * attempts
+ *                -> transformResponse -> response interceptors
+ * ```
+ *
+ * The instance given is not changed: `defaults` and `interceptors` are shared with it, its own methods
+ * stay unprotected.
+ */
+import { InvalidOptionError, Keyed, type Pipeline, standard } from '@resil/core';
+import type {
+  Axios,
+  AxiosAdapter,
+  AxiosInstance,
+  AxiosRequestConfig,
+  AxiosResponse,
+  CreateAxiosDefaults,
+  InternalAxiosRequestConfig,
+} from 'axios';
+import { settleDoubleRetry } from './axios-retry.js';
+import { createClassify } from './classify.js';
+import { destinationOf } from './destination.js';
+import { Exchange } from './exchange.js';
+import { type AxiosHost, hostOf } from './host.js';
+import {
+  checkRequestResilience,
+  checkResilientOptions,
+  type ResilientOptions,
+  standardOptionsFor,
+} from './options.js';
+
+/** Adapters that are protected, so that one is never wrapped again: attempts would multiply. */
+const protectedAdapters = new WeakSet<AxiosAdapter>();
+/** Instances that `resilient` gave. */
+const protectedInstances = new WeakSet<object>();
+
+/**
+ * Gives a protected view of `instance`, with its own type: same methods, defaults and interceptors.
+ * With no options each origin has the standard pipeline of `@resil/core`: total timeout, retry with a
+ * budget, circuit breaker, bulkhead, attempt timeout.
+ *
+ * Requests reject as axios does, with the last attempt's own error; or, where a layer refused or cut
+ * the call short, with a `ResilienceError` that carries `config` and passes `axios.isAxiosError`. A
+ * caller's abort rejects with a `CanceledError` whose `cause` is the signal's reason.
+ *
+ * A request's own `adapter` is protected too, and so are instances that `create` makes from the view;
+ * an adapter that a request interceptor puts in its place is not. A view can't be wrapped again.
+ *
+ * @throws `InvalidOptionError` for bad options, and for what is not an axios instance or is wrapped
+ *   already.
+ * @example
+ * ```ts
+ * import { resilient } from '@resil/axios';
+ * import axios from 'axios';
+ *
+ * const api = resilient(axios.create({ baseURL: 'https://api.example.com' }));
+ * // api.get('/users') is now repeated, limited and cut short as needed.
+ * ```
+ */
+export function resilient<Instance extends Axios>(
+  instance: Instance,
+  options: ResilientOptions = {},
+): Instance {
+  if (!isAxios(instance))
+    throw new InvalidOptionError('resilient: instance', instance, 'must be an axios instance');
+  if (protectedInstances.has(instance)) {
+    throw new InvalidOptionError(
+      'resilient: instance',
+      instance,
+      'must not be wrapped already: attempts would multiply',
+    );
+  }
+  checkResilientOptions(options);
+  return protectedView(instance, new Protection(hostOf(instance), options, instance.defaults));
+}
+
+/** The pipelines of one `resilient`, and how a request goes through them. Shared by all requests. */
+class Protection {
+  readonly host: AxiosHost;
+  readonly #pipelines: Keyed;
+  readonly #keyOf: (config: InternalAxiosRequestConfig) => string;
+  readonly #deadlineHeader: string | undefined;
+  readonly #wrapped = new WeakMap<object, AxiosAdapter>();
+  readonly #wrappedByName = new Map<unknown, AxiosAdapter>();
+
+  constructor(host: AxiosHost, options: ResilientOptions, instanceDefaults: Axios['defaults']) {
+    this.host = host;
+    this.#keyOf = options.key ?? destinationOf;
+    this.#deadlineHeader = options.deadlineHeader;
+    const { maxKeys, idleTimeout, clock } = options;
+    this.#pipelines = new Keyed(options.pipeline ?? standardPipelines(options, instanceDefaults), {
+      maxKeys,
+      idleTimeout,
+      clock,
+    });
+  }
+
+  /** The adapter, or what names it in a config, with protection around it. */
+  adapter(spec: AxiosRequestConfig['adapter']): AxiosAdapter {
+    if (typeof spec === 'function' && protectedAdapters.has(spec)) return spec;
+    const known =
+      typeof spec === 'object' || typeof spec === 'function'
+        ? this.#wrapped.get(spec)
+        : this.#wrappedByName.get(spec);
+    if (known !== undefined) return known;
+    const wrapped: AxiosAdapter = (config) => this.#run(config, spec);
+    protectedAdapters.add(wrapped);
+    if (typeof spec === 'object' || typeof spec === 'function') this.#wrapped.set(spec, wrapped);
+    else this.#wrappedByName.set(spec, wrapped);
+    return wrapped;
+  }
+
+  async #run(
+    config: InternalAxiosRequestConfig,
+    spec: AxiosRequestConfig['adapter'],
+  ): Promise<AxiosResponse> {
+    const { resilience } = config;
+    if (resilience !== undefined) checkRequestResilience(resilience);
+    settleDoubleRetry(config);
+    const key = resilience?.key ?? this.#keyOf(config);
+    const pipeline = resilience?.pipeline ?? this.#pipelines.for(key);
+    const exchange = new Exchange(config, key, this.host.getAdapter(spec as never, config), {
+      host: this.host,
+      deadlineHeader: this.#deadlineHeader,
+    });
+    try {
+      return exchange.succeeded(await pipeline.execute(exchange.send, exchange));
+    } catch (error) {
+      throw exchange.failed(error);
+    }
+  }
+}
+
+function standardPipelines(
+  options: ResilientOptions,
+  instanceDefaults: Axios['defaults'],
+): (key: string) => Pipeline {
+  const classify = options.classify ?? createClassify(options.wallClock ?? (() => Date.now()));
+  const settings = { ...standardOptionsFor(options, instanceDefaults), classify };
+  // Parts that contradict each other are refused now, not when the first request is sent.
+  standard(settings);
+  return (key) => standard({ ...settings, key });
+}
+
+/** `instance` as it looks from outside, with what sends requests protected. */
+function protectedView<Instance extends Axios>(
+  instance: Instance,
+  protection: Protection,
+): Instance {
+  const methods =
+    typeof instance === 'function'
+      ? protectedMethods(instance, protection)
+      : protectedRequest(instance, protection);
+  const originals = new Map(
+    Object.keys(methods).map((name) => [name, Reflect.get(instance, name)]),
+  );
+  const view = new Proxy(instance, {
+    apply: (_target, _this, args: Parameters<Axios['request']>) => methods.request?.(...args),
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      // A method that the user has replaced since, by a spy for example, is the user's.
+      return typeof name === 'string' &&
+        Object.hasOwn(methods, name) &&
+        originals.get(name) === value
+        ? methods[name]
+        : value;
+    },
+  });
+  protectedInstances.add(view);
+  return view;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: methods of any parameters, passed on as they are
+type Methods = Record<string, (...args: any[]) => unknown> & {
+  request: (...args: unknown[]) => unknown;
+};
+
+/** For an instance of the `Axios` class: its methods call `request` on the view by themselves. */
+function protectedRequest(instance: Axios, protection: Protection): Methods {
+  return {
+    request: (configOrUrl: unknown, config?: unknown) => {
+      const own = (typeof configOrUrl === 'string' ? config : configOrUrl) as
+        | AxiosRequestConfig
+        | undefined;
+      const adapter = protection.adapter(own?.adapter ?? instance.defaults.adapter);
+      const asked =
+        typeof configOrUrl === 'string'
+          ? { ...own, url: configOrUrl, adapter }
+          : { ...own, adapter };
+      return instance.request(asked);
+    },
+  };
+}
+
+/**
+ * For an instance made by `axios.create`, whose methods are bound and can't be told apart by looking:
+ * the methods of the class, on an object whose `request` is protected. New ones come by themselves.
+ */
+function protectedMethods(instance: Axios, protection: Protection): Methods {
+  const { request } = protectedRequest(instance, protection);
+  const { defaults, interceptors } = instance;
+  const context = Object.assign(Object.create(protection.host.Axios.prototype), {
+    defaults,
+    interceptors,
+    request,
+  });
+  const methods: Methods = { request };
+  for (const name of Object.getOwnPropertyNames(protection.host.Axios.prototype)) {
+    if (name === 'constructor' || name === 'request' || name.startsWith('_') || name === 'getUri')
+      continue;
+    const method = context[name];
+    if (typeof method === 'function') methods[name] = method.bind(context);
+  }
+  const { create } = instance as AxiosInstance;
+  if (typeof create === 'function') {
+    methods.create = (config?: CreateAxiosDefaults) =>
+      protectedView(create.call(instance, config), protection);
+  }
+  return methods;
+}
+
+function isAxios(value: unknown): value is Axios {
+  if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) return false;
+  const { request, defaults, interceptors } = value as Partial<Axios>;
+  return (
+    typeof request === 'function' &&
+    typeof defaults === 'object' &&
+    typeof interceptors?.request?.use === 'function' &&
+    typeof interceptors.response?.use === 'function'
+  );
+}
