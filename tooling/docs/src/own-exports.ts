@@ -1,4 +1,5 @@
-// A docstring's example needn't import what its own package exports: the reader is looking at it.
+// A docstring's example needn't import what its own package or the core exports: the reader is
+// looking at it.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -37,13 +38,20 @@ export function importLine(text: string, packageName: string, { values, types }:
   return names.length === 0 ? '' : `import { ${names.join(', ')} } from '${packageName}';`;
 }
 
-/** `example` with the import it may leave out, if it is a docstring's. */
+/** `example` with the imports it may leave out, if it is a docstring's. */
 export function withOwnExports(root: string, example: Example): Example {
-  const folder = /^(packages\/[^/]+)\/src\//.exec(example.file)?.[1];
-  if (folder === undefined) return example;
-  const { name } = JSON.parse(fs.readFileSync(path.join(root, folder, 'package.json'), 'utf8'));
-  const index = fs.readFileSync(path.join(root, folder, 'src/index.ts'), 'utf8');
-  const text = example.lines.map((line) => line.text).join('\n');
-  const line = importLine(text, name, listedExports(index));
-  return { ...example, lines: [{ text: line, line: example.line }, ...example.lines] };
+  const own = /^(packages\/[^/]+)\/src\//.exec(example.file)?.[1];
+  if (own === undefined) return example;
+  let text = example.lines.map((line) => line.text).join('\n');
+  const imports: string[] = [];
+  for (const folder of new Set([own, 'packages/core'])) {
+    const { name } = JSON.parse(fs.readFileSync(path.join(root, folder, 'package.json'), 'utf8'));
+    const index = fs.readFileSync(path.join(root, folder, 'src/index.ts'), 'utf8');
+    const line = importLine(text, name, listedExports(index));
+    imports.push(line);
+    // What is imported from its own package hides the core's of the same name.
+    text = `${line}\n${text}`;
+  }
+  const first = imports.map((line) => ({ text: line, line: example.line }));
+  return { ...example, lines: [...first, ...example.lines] };
 }
