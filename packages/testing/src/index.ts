@@ -22,6 +22,8 @@ export type { FaultProxyOptions } from './fault-proxy.js';
 export { FaultProxy, faultProxy, faultProxyDefaults } from './fault-proxy.js';
 export type { FaultScriptOptions, ScriptedFault } from './fault-script.js';
 export { FaultScript, faultScript, faultScriptDefaults, inject } from './fault-script.js';
+export type { LayerContract, LayerSurroundings, LayerWait } from './layer-contract.js';
+export { describeLayerContract } from './layer-contract.js';
 export type { ProxyConnection, ProxyTarget } from './proxy-connection.js';
 export type {
   ConnectionFaults,
