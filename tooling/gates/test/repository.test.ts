@@ -93,7 +93,8 @@ describe('catalog', () => {
 
   it('has exact versions, in order', () => {
     expect(entries.length).toBeGreaterThan(10);
-    for (const entry of entries) expect(entry?.[2]).toMatch(/^\d+\.\d+\.\d+(?:-[\w.]+)?$/);
+    for (const entry of entries)
+      expect(entry?.[2]).toMatch(/^(?:npm:[@/\w.-]+@)?\d+\.\d+\.\d+(?:-[\w.]+)?$/);
     const names = entries.map((entry) => entry?.[1] ?? '');
     expect(names).toEqual([...names].sort());
   });
