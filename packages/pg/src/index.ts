@@ -1,1 +1,15 @@
-export {};
+// The seam
+
+export type { PgEffect, PgErrorMeaning } from './classify.js';
+// What outcomes mean
+export { classify, meaningOf, sqlStateOf } from './classify.js';
+export type { PgDriver } from './driver.js';
+// Libraries that build their own pool
+export { resilientDriver } from './driver.js';
+export type { PgCallState, PgOptions, QueryPhase, QueryResilience } from './options.js';
+// Options
+export { pgDefaults } from './options.js';
+export { resilient } from './resilient.js';
+export type { IsolationLevel, TransactionOptions } from './transaction.js';
+// Transactions
+export { TransactionRolledBackError, transaction, transactionDefaults } from './transaction.js';

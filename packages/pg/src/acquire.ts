@@ -1,0 +1,232 @@
+/**
+ * Getting a client: at most so many wait, for so long, and a wait can be ended at any moment.
+ *
+ * pg-pool's own waiting line has no limit and nobody can leave it, so nobody is let into it: a
+ * bulkhead with as many permits as the pool has slots stands before it. Whoever leaves while a client
+ * is already being connected leaves the client behind: it goes to the pool when it comes.
+ */
+import {
+  type Bulkhead,
+  bulkhead,
+  type Call,
+  type Clock,
+  isResilienceError,
+  QueueTimeoutError,
+  systemClock,
+  TimeoutError,
+} from '@resil/core';
+import type { PgCallState, ResolvedPgOptions } from './options.js';
+import type { ConnectCallback, RawClient } from './raw-client.js';
+import { inTransaction } from './raw-client.js';
+import type { Session } from './session.js';
+
+/** The members of pg-pool's pool that the adapter touches. */
+export interface RawPool {
+  readonly idleCount: number;
+  readonly options: { readonly max: number; connectionTimeoutMillis?: number | undefined };
+  connect(callback: ConnectCallback): void;
+}
+
+/** Told once how an acquisition ended: with an error, or with a client to be given back by `release`. */
+export type Acquired = (
+  error: unknown,
+  session: Session | undefined,
+  release: ReleaseClient | undefined,
+) => void;
+
+/** Gives a client back; `destroy` closes it. To be called exactly once. */
+export type ReleaseClient = (destroy?: unknown) => void;
+
+/** Hands out the clients of one pool. */
+export class ClientSource {
+  readonly pool: RawPool;
+  readonly options: ResolvedPgOptions;
+  readonly #line: Bulkhead;
+  readonly #sessionOf: (client: RawClient) => Session;
+  readonly #ownTimeout: number | undefined;
+  /** Clients asked of the pool and not given yet; and those among them that have to be connected first. */
+  #asked = 0;
+  #connecting = 0;
+
+  constructor(
+    pool: RawPool,
+    options: ResolvedPgOptions,
+    sessionOf: (client: RawClient) => Session,
+  ) {
+    this.pool = pool;
+    this.options = options;
+    this.#sessionOf = sessionOf;
+    this.#ownTimeout = pool.options.connectionTimeoutMillis;
+    this.#line = bulkhead({
+      name: `${options.name} pool`,
+      maxConcurrentCalls: pool.options.max,
+      maxQueueSize: options.maxWaiting,
+      queueTimeout: options.acquireTimeout,
+    });
+  }
+
+  /** Source of time. */
+  get clock(): Clock {
+    return this.options.clock ?? systemClock;
+  }
+
+  /** Name of the waiting line in errors and events. */
+  get name(): string {
+    return this.#line.name;
+  }
+
+  /** Calls that wait for a client. */
+  get waiting(): number {
+    return this.#line.waiting;
+  }
+
+  /** Starts to get a client for a call. */
+  acquire(call: Call, state: PgCallState, acquired: Acquired): Acquisition {
+    const acquisition = new Acquisition(this, this.#line, call, state, acquired);
+    acquisition.start();
+    return acquisition;
+  }
+
+  /**
+   * Asks the pool for a client. Tells whether one has to be connected first, which takes time.
+   *
+   * Meanwhile the pool has a `connectionTimeoutMillis`, if it has none of its own: nothing else ends
+   * a connect that nobody answers, and it would hold its slot for ever. Only meanwhile, because
+   * pg-pool starts a timer of its own for each client that it hands out under one.
+   */
+  connect(callback: ConnectCallback): boolean {
+    const { pool, options } = this;
+    const connecting = this.#asked >= pool.idleCount;
+    this.#asked += 1;
+    if (connecting) {
+      this.#connecting += 1;
+      pool.options.connectionTimeoutMillis ||= options.acquireTimeout;
+    }
+    pool.connect((error, client, release) => {
+      this.#asked -= 1;
+      if (connecting) {
+        this.#connecting -= 1;
+        if (this.#connecting === 0) pool.options.connectionTimeoutMillis = this.#ownTimeout;
+      }
+      callback(error, client, release);
+    });
+    return connecting;
+  }
+
+  /** The session of a client that the pool gave. */
+  sessionOf(client: RawClient): Session {
+    return this.#sessionOf(client);
+  }
+}
+
+/** One try to get a client. */
+export class Acquisition {
+  readonly #source: ClientSource;
+  readonly #line: Bulkhead;
+  readonly #call: Call;
+  readonly #state: PgCallState;
+  readonly #acquired: Acquired;
+  #done = false;
+  #forgetTimeout: (() => void) | undefined;
+
+  constructor(
+    source: ClientSource,
+    line: Bulkhead,
+    call: Call,
+    state: PgCallState,
+    acquired: Acquired,
+  ) {
+    this.#source = source;
+    this.#line = line;
+    this.#call = call;
+    this.#state = state;
+    this.#acquired = acquired;
+  }
+
+  /** Whether `acquired` has been called. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  start(): void {
+    this.#state.phase = 'waiting';
+    const { acquireTimeout } = this.#source.options;
+    let wait: void | Promise<void>;
+    try {
+      wait = this.#line.enter(this.#call);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (wait === undefined) {
+      this.#connect(acquireTimeout);
+      return;
+    }
+    const since = this.#call.now();
+    wait.then(
+      () => {
+        if (this.#done) this.#line.leave();
+        else this.#connect(acquireTimeout - (this.#call.now() - since));
+      },
+      (error) => this.abort(error),
+    );
+  }
+
+  /** Ends it; a client that still comes goes to the pool. */
+  abort(error: unknown): void {
+    // Being cut short while waiting for our own pool is a refusal, which says nothing about the server.
+    const { options } = this.#source;
+    const local = this.#state.phase === 'waiting' && !this.#call.cancelled;
+    const refused = local && isResilienceError(error) && !error.refusal;
+    this.#fail(refused ? new QueueTimeoutError(this.#source.name, options.acquireTimeout) : error);
+  }
+
+  #connect(timeLeft: number): void {
+    const { pool, options } = this.#source;
+    this.#state.phase = 'connecting';
+    const connecting = this.#source.connect((error, client, release) => {
+      if (this.#done || error || client === undefined) {
+        if (client !== undefined) release();
+        this.#line.leave();
+        this.#fail(error && isPoolFull(error) ? this.#full() : error);
+        return;
+      }
+      this.#done = true;
+      this.#forgetTimeout?.();
+      const session = this.#source.sessionOf(client);
+      this.#state.untouched = !session.fresh;
+      this.#state.phase = 'ready';
+      session.fresh = false;
+      this.#acquired(undefined, session, (destroy) => {
+        const over = session.evict || (inTransaction(client) && pool.options.max > 1);
+        release(destroy || over);
+        this.#line.leave();
+      });
+    });
+    if (!connecting || this.#done) return;
+    this.#forgetTimeout = this.#call.clock.schedule(
+      () => this.#fail(new TimeoutError(`${options.name} connect`, options.acquireTimeout)),
+      Math.max(0, timeLeft),
+    );
+  }
+
+  #full(): QueueTimeoutError {
+    this.#state.phase = 'waiting';
+    return new QueueTimeoutError(
+      this.#source.name,
+      this.#source.pool.options.connectionTimeoutMillis ?? 0,
+    );
+  }
+
+  #fail(error: unknown): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#forgetTimeout?.();
+    this.#acquired(error, undefined, undefined);
+  }
+}
+
+/** pg-pool's own words for a pool that is full. */
+function isPoolFull(error: Error): boolean {
+  return error.message === 'timeout exceeded when trying to connect';
+}

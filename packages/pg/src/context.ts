@@ -1,0 +1,226 @@
+/** One wrapped pool, as its parts share it; and the guarded calls that are made on it. */
+import { type Call, type CallOptions, isRefusal } from '@resil/core';
+import type { Pool, PoolClient } from 'pg';
+import { type Acquired, ClientSource, type RawPool } from './acquire.js';
+import type { PgCallState, ResolvedPgOptions } from './options.js';
+import { overlay } from './overlay.js';
+import { executeAlways, type PipelineSet, Pipelines } from './pipelines.js';
+import { inTransaction, type RawClient, transactionStatus } from './raw-client.js';
+import { deliver, nameOf, type QueryRequest, readRequest, textOf } from './request.js';
+import { type Checkout, Session } from './session.js';
+import { Statement } from './statement.js';
+import { statementKind } from './statement-kind.js';
+
+type RawQuery = (...args: unknown[]) => unknown;
+
+/** What stands behind a wrapped pool. */
+export class PoolContext {
+  readonly pool: Pool;
+  readonly options: ResolvedPgOptions;
+  readonly pipelines: Pipelines;
+  readonly source: ClientSource;
+  readonly #sessions = new WeakMap<object, Session>();
+
+  constructor(pool: Pool, options: ResolvedPgOptions, key: string) {
+    this.pool = pool;
+    this.options = options;
+    this.pipelines = new Pipelines(options, key);
+    this.source = new ClientSource(pool as unknown as RawPool, options, (client) =>
+      this.sessionOf(client),
+    );
+  }
+
+  /** The session of a physical connection. */
+  sessionOf(client: RawClient): Session {
+    let session = this.#sessions.get(client);
+    if (session === undefined) {
+      session = new Session(client, this.options);
+      this.#sessions.set(client, session);
+    }
+    return session;
+  }
+
+  /** The client as users see it: always the same one for a connection. */
+  wrap(client: RawClient): PoolClient {
+    const session = this.sessionOf(client);
+    session.wrapped ??= overlay(client, {
+      query: (...args: unknown[]) => this.#clientQuery(session, args),
+      get release() {
+        return session.checkout?.release ?? client.release;
+      },
+    }) as unknown as PoolClient;
+    return session.wrapped;
+  }
+
+  /** `pool.query` as one guarded call: a client is had for it, and given back. */
+  query(request: QueryRequest): Promise<unknown> {
+    const { resilience } = request;
+    const state: PgCallState = {
+      operation: 'query',
+      phase: 'waiting',
+      transaction: false,
+      held: false,
+      untouched: false,
+    };
+    return this.pipelines
+      .of(resilience.key)
+      .whole.execute((call) => this.#queryOnce(call, request, state), optionsOf(request, state));
+  }
+
+  /** Has a client for somebody who gives it back himself. */
+  async checkOut(
+    pipeline: (set: PipelineSet) => PipelineSet['whole'],
+    options: CallOptions,
+  ): Promise<Session> {
+    const state: PgCallState = {
+      operation: 'connect',
+      phase: 'waiting',
+      transaction: false,
+      held: false,
+      untouched: false,
+    };
+    return pipeline(this.pipelines.of(options.key)).execute(
+      (call) => this.#checkOutOnce(call, state),
+      {
+        name: 'connect',
+        ...options,
+        attributes: { pg: state },
+      },
+    );
+  }
+
+  #queryOnce(call: Call, request: QueryRequest, state: PgCallState): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      let statement: Statement | undefined;
+      const acquired: Acquired = (error, session, release) => {
+        if (session === undefined || release === undefined) {
+          forget?.();
+          reject(error);
+          return;
+        }
+        statement = new Statement(session, request, call, state, false, {
+          ended: release as () => void,
+          resolve(result) {
+            forget?.();
+            resolve(result);
+          },
+          reject(failure) {
+            forget?.();
+            reject(failure);
+          },
+        });
+        statement.start();
+      };
+      let forget: (() => void) | undefined;
+      const acquisition = this.source.acquire(call, state, acquired);
+      if (!acquisition.done) {
+        forget = call.onAbort((reason) => (statement ?? acquisition).abort(reason));
+      }
+    });
+  }
+
+  #checkOutOnce(call: Call, state: PgCallState): Promise<Session> {
+    return new Promise((resolve, reject) => {
+      let forget: (() => void) | undefined;
+      const acquisition = this.source.acquire(call, state, (error, session, release) => {
+        forget?.();
+        if (session === undefined || release === undefined) reject(error);
+        else {
+          session.checkout = checkoutOf(session, release);
+          resolve(session);
+        }
+      });
+      if (!acquisition.done) forget = call.onAbort((reason) => acquisition.abort(reason));
+    });
+  }
+
+  /** `client.query` on a client that somebody holds. */
+  #clientQuery(session: Session, args: unknown[]): unknown {
+    const { client, checkout } = session;
+    const request = readRequest(args[0], args[1], args[2]);
+    // What pg has to do itself; and what prepares a connection before it is handed out.
+    if (request === undefined || checkout === undefined || checkout.released) {
+      return (client.query as RawQuery)(...args);
+    }
+    const promise = this.#heldQuery(session, checkout, request);
+    promise.catch((error) => {
+      checkout.lastError = error;
+    });
+    if (request.callback === undefined) return promise;
+    deliver(promise, request.callback);
+    return undefined;
+  }
+
+  #heldQuery(session: Session, checkout: Checkout, request: QueryRequest): Promise<unknown> {
+    const { client } = session;
+    // Behind a statement that has not been answered, the status is not known yet.
+    const transaction = session.running > 0 || inTransaction(client);
+    const kind = statementKind(textOf(request));
+    const state: PgCallState = {
+      operation: 'query',
+      phase: 'ready',
+      transaction,
+      held: true,
+      untouched: false,
+    };
+    const commit = transaction && kind === 'commit' && transactionStatus(client) !== 'E';
+    const operation = (call: Call): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const statement = new Statement(session, request, call, state, commit, {
+          ended() {},
+          resolve(result) {
+            forget();
+            resolve(result);
+          },
+          reject(error) {
+            forget();
+            reject(error);
+          },
+        });
+        const forget = call.onAbort((reason) => statement.abort(reason));
+        statement.start();
+      });
+    const set = this.pipelines.of(request.resilience.key);
+    const options = optionsOf(request, state, checkout);
+    if (!transaction && kind !== 'begin') return set.whole.execute(operation, options);
+    if (kind === 'begin' || kind === 'other') return set.held.execute(operation, options);
+    return executeAlways(set, operation, options, isRefusal);
+  }
+}
+
+function optionsOf(request: QueryRequest, state: PgCallState, checkout?: Checkout): CallOptions {
+  const { signal, deadline, key, priority, idempotent } = request.resilience;
+  const scope = checkout?.scope;
+  return {
+    name: nameOf(request) ?? 'query',
+    key,
+    priority,
+    idempotent,
+    signal: signal ?? scope?.signal,
+    deadline:
+      scope === undefined
+        ? deadline
+        : Math.min(deadline ?? Number.POSITIVE_INFINITY, scope.deadline),
+    attributes: { pg: state },
+  };
+}
+
+function checkoutOf(session: Session, release: (destroy?: unknown) => void): Checkout {
+  const checkout: Checkout = {
+    released: false,
+    scope: undefined,
+    lastError: undefined,
+    release(destroy) {
+      if (checkout.released)
+        throw new Error('Release called on client which has already been released to the pool.');
+      checkout.released = true;
+      const giveBack = (): void => {
+        session.checkout = undefined;
+        release(destroy);
+      };
+      if (destroy) giveBack();
+      else session.whenDrained(giveBack);
+    },
+  };
+  return checkout;
+}
