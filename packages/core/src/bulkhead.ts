@@ -80,6 +80,8 @@ const rules: OptionRules<BulkheadOptions> = {
 export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer {
   readonly name: string;
   readonly layers: readonly Layer[];
+  /** @internal */
+  readonly ignoresDuration = true;
   readonly #maxConcurrentCalls: number;
   readonly #maxQueueSize: number;
   readonly #queueTimeout: number;

@@ -1,14 +1,13 @@
 /**
  * The calls behind the `Call` interface: the root of one `execute`, and the calls derived from it.
- *
- * A call costs no AbortController and no listener until somebody reads its signal or waits. Aborting
- * goes down the tree: each call that somebody listens to hangs one link on its parent, and the root
- * one entry on the caller's signal, where all calls share a single listener.
+ * Made for every call, so they hold little: what can be looked up on the root is looked up there, and
+ * everything about aborts is made when somebody needs it.
  */
+import { AbortNode, type AbortSource, tellOne } from './abort-node.js';
 import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 import type { Clock } from './clock.js';
-import { type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
-import { type Emitter, processEmitter, report } from './emitter.js';
+import { type DeadlineEntry, type DeadlineWheel, NOT_PENDING } from './deadline-wheel.js';
+import { type Emitter, processEmitter } from './emitter.js';
 import type { ResilienceEvent, ResilienceEventInput } from './events.js';
 import type { Classify } from './outcome.js';
 
@@ -22,53 +21,49 @@ export interface Scope {
   readonly outer: Scope | undefined;
 }
 
+/** Where calls begin: a pipeline. */
+export interface CallHost {
+  readonly scope: Scope;
+  readonly clock: Clock;
+  readonly deadlines: DeadlineWheel;
+}
+
 /** The operation of a call. */
 export type Operation = (call: Call) => unknown;
-
-/** A place in a call's list of those who want to hear of its abort. */
-class AbortLink {
-  readonly notify: (reason: unknown) => void;
-  previous: AbortLink | undefined;
-  next: AbortLink | undefined;
-  owner: CallState | undefined;
-
-  constructor(notify: (reason: unknown) => void) {
-    this.notify = notify;
-  }
-}
 
 const NOTHING: CallAttributes = Object.freeze({});
 
 /** What all calls have in common. */
 export abstract class CallState implements Call {
-  abstract readonly root: RootCall;
+  readonly root: RootCall;
   readonly parent: CallState | undefined;
   readonly attempt: number;
   readonly deadline: number;
   readonly scope: Scope;
-  started = false;
-  #ownAbort: { readonly reason: unknown } | undefined;
-  #controller: AbortController | undefined;
-  #listeners: AbortLink | undefined;
-  /** Our place on the parent; `undefined` while nobody listens to us. */
-  #link: AbortLink | undefined;
+  started: boolean;
+  /** Why this call, and not one further out, was aborted. */
+  private ownAbort: { readonly reason: unknown } | undefined;
+  private node: AbortNode | undefined;
 
-  constructor(parent: CallState | undefined, attempt: number, deadline: number, scope: Scope) {
+  constructor(
+    root: RootCall | undefined,
+    parent: CallState | undefined,
+    attempt: number,
+    deadline: number,
+    scope: Scope,
+  ) {
+    this.root = root ?? (this as unknown as RootCall);
     this.parent = parent;
     this.attempt = attempt;
     this.deadline = deadline;
     this.scope = scope;
-  }
-
-  /** Whether this call can be aborted apart from its parent; if not, it shows the parent's signal as its own. */
-  protected abstract readonly abortable: boolean;
-  /** The signal that the caller gave, for the root. */
-  protected get outerSignal(): AbortSignal | undefined {
-    return undefined;
+    this.started = false;
+    this.ownAbort = undefined;
+    this.node = undefined;
   }
 
   get clock(): Clock {
-    return this.root.rootClock;
+    return this.root.host.clock;
   }
   get name(): string | undefined {
     return this.root.options?.name;
@@ -87,7 +82,8 @@ export abstract class CallState implements Call {
   }
 
   now(): number {
-    return this.root.now();
+    const { root } = this;
+    return root.walkingIn ? root.startedAt : root.host.clock.now();
   }
 
   remaining(): number {
@@ -95,45 +91,33 @@ export abstract class CallState implements Call {
   }
 
   get aborted(): boolean {
-    return (
-      this.#ownAbort !== undefined ||
-      this.outerSignal?.aborted === true ||
-      this.parent?.aborted === true
-    );
+    return this.seenAbort() !== undefined;
   }
 
   get reason(): unknown {
-    if (this.#ownAbort !== undefined) return this.#ownAbort.reason;
-    if (this.parent !== undefined) return this.parent.reason;
-    return this.outerSignal?.aborted === true ? this.outerSignal.reason : undefined;
+    return this.seenAbort()?.reason;
   }
 
   get cancelled(): boolean {
-    if (this.#ownAbort !== undefined) return false;
-    return this.parent === undefined ? this.outerSignal?.aborted === true : this.parent.cancelled;
+    for (let call: CallState | undefined = this; call !== undefined; call = call.parent) {
+      if (call.ownAbort !== undefined) return false;
+    }
+    return this.root.options?.signal?.aborted === true;
   }
 
   get signal(): AbortSignal {
     if (!this.abortable) {
-      const outer = this.parent === undefined ? this.outerSignal : this.parent.signal;
+      const outer = this.parent === undefined ? this.root.options?.signal : this.parent.signal;
       if (outer !== undefined) return outer;
     }
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.aborted) this.#controller.abort(this.reason);
-      else this.#linkToParent();
-    }
-    return this.#controller.signal;
+    return this.aborts().signal(this.seenAbort());
   }
 
   onAbort(listener: (reason: unknown) => void): () => void {
-    if (this.aborted) {
-      notify(listener, this.reason);
-      return () => {};
-    }
-    const link = new AbortLink(listener);
-    this.#add(link);
-    return () => detach(link);
+    const abort = this.seenAbort();
+    if (abort === undefined) return this.aborts().add(listener);
+    tellOne(listener, abort.reason);
+    return () => {};
   }
 
   derive(options?: DeriveOptions): CallState {
@@ -158,133 +142,111 @@ export abstract class CallState implements Call {
       attempt: this.attempt,
       at: this.clock.now(),
     };
-    for (let scope: Scope | undefined = this.scope; scope !== undefined; scope = scope.outer)
+    for (let scope: Scope | undefined = this.scope; scope !== undefined; scope = scope.outer) {
       scope.emitter.emit(event);
+    }
     processEmitter.emit(event);
   }
 
   /** Aborts this call and, through it, everything derived from it. */
   abort(reason: unknown): void {
-    if (this.#ownAbort !== undefined) return;
-    this.#ownAbort = { reason };
-    this.#tell(reason);
+    if (this.ownAbort !== undefined) return;
+    this.ownAbort = { reason };
+    this.node?.tell(reason);
   }
 
   /** The call has settled: what still hangs on its signal no longer follows the parent. */
   close(): void {
-    this.#unlinkFromParent();
+    this.node?.close();
   }
 
-  #tell(reason: unknown): void {
-    this.#unlinkFromParent();
-    this.#controller?.abort(reason);
-    for (let link = this.#listeners; link !== undefined; link = this.#listeners) {
-      this.forget(link);
-      notify(link.notify, reason);
+  /** Whether this call can be aborted apart from its parent; if not, it shows the parent's signal as its own. */
+  protected get abortable(): boolean {
+    return false;
+  }
+
+  /** The abort that this call sees: its own, or the nearest further out. */
+  private seenAbort(): { readonly reason: unknown } | undefined {
+    for (let call: CallState | undefined = this; call !== undefined; call = call.parent) {
+      if (call.ownAbort !== undefined) return call.ownAbort;
     }
+    const signal = this.root.options?.signal;
+    return signal?.aborted === true ? signal : undefined;
   }
 
-  #add(link: AbortLink): void {
-    link.owner = this;
-    link.next = this.#listeners;
-    if (this.#listeners !== undefined) this.#listeners.previous = link;
-    this.#listeners = link;
-    this.#linkToParent();
+  private aborts(): AbortNode {
+    if (this.parent === undefined) this.node ??= new AbortNode(this.root.options?.signal);
+    else if (!this.abortable) return this.parent.aborts();
+    else this.node ??= new AbortNode(this.parent.abortSource());
+    return this.node;
   }
 
-  /** Takes a link of this call off. */
-  forget(link: AbortLink): void {
-    if (link.previous !== undefined) link.previous.next = link.next;
-    else this.#listeners = link.next;
-    if (link.next !== undefined) link.next.previous = link.previous;
-    link.owner = undefined;
-    link.previous = undefined;
-    link.next = undefined;
-    if (this.#listeners === undefined && this.#controller === undefined) this.#unlinkFromParent();
-  }
-
-  #linkToParent(): void {
-    if (this.#link !== undefined) return;
-    if (this.parent === undefined && this.outerSignal === undefined) return;
-    this.#link = new AbortLink((reason) => this.#tell(reason));
-    if (this.parent !== undefined) this.parent.#add(this.#link);
-    else hubOf(this.outerSignal as AbortSignal).add(this.#link);
-  }
-
-  #unlinkFromParent(): void {
-    const link = this.#link;
-    if (link === undefined) return;
-    this.#link = undefined;
-    if (this.parent === undefined) hubOf(this.outerSignal as AbortSignal).remove(link);
-    else detach(link);
+  /** What aborts of further out come from, if there is anything further out that can abort. */
+  private abortSource(): AbortSource {
+    if (this.parent === undefined)
+      return this.root.options?.signal === undefined ? undefined : this.aborts();
+    return this.abortable ? this.aborts() : this.parent.abortSource();
   }
 }
 
 /** The call that `execute` begins. */
 export class RootCall extends CallState {
-  readonly root: RootCall = this;
-  readonly rootClock: Clock;
+  readonly host: CallHost;
   readonly operation: Operation;
   readonly options: CallOptions | undefined;
-  readonly startedAt: number;
+  private began: number;
   /** While the call is first walked in, which is synchronous, now is when it began. */
-  walkingIn = true;
+  walkingIn: boolean;
 
-  constructor(scope: Scope, clock: Clock, operation: Operation, options: CallOptions | undefined) {
-    super(undefined, 1, options?.deadline ?? Infinity, scope);
-    this.rootClock = clock;
+  constructor(host: CallHost, operation: Operation, options: CallOptions | undefined) {
+    super(undefined, undefined, 1, options?.deadline ?? Infinity, host.scope);
+    this.host = host;
     this.operation = operation;
     this.options = options;
-    this.startedAt = clock.now();
+    this.began = -1;
+    this.walkingIn = true;
   }
 
-  protected get abortable(): boolean {
-    return false;
-  }
-
-  protected override get outerSignal(): AbortSignal | undefined {
-    return this.options?.signal;
-  }
-
-  override now(): number {
-    return this.walkingIn ? this.startedAt : this.rootClock.now();
+  /** When the call began, read when it is first needed while the call is walked in. */
+  get startedAt(): number {
+    if (this.began < 0) this.began = this.host.clock.now();
+    return this.began;
   }
 }
 
 /** A call that a strategy runs again or elsewhere. */
 class DerivedCall extends CallState {
-  readonly root: RootCall;
-
   constructor(parent: CallState, attempt: number, scope: Scope) {
-    super(parent, attempt, parent.deadline, scope);
-    this.root = parent.root;
+    super(parent.root, parent, attempt, parent.deadline, scope);
   }
+}
 
-  protected get abortable(): boolean {
-    return false;
-  }
+/** Hears that a timed call's deadline has passed. */
+export interface ExpiryListener {
+  expired(call: TimedCall): void;
 }
 
 /** The call of work that stands under a timeout: it is its own entry among the pending deadlines. */
 export class TimedCall extends CallState implements DeadlineEntry {
-  readonly root: RootCall;
-  readonly #onExpired: (call: TimedCall) => void;
-  wheelSlot: number = NOT_PENDING;
+  private readonly listener: ExpiryListener;
+  wheelSlot: number;
   wheelPrevious: DeadlineEntry | undefined;
   wheelNext: DeadlineEntry | undefined;
 
-  constructor(parent: CallState, deadline: number, onExpired: (call: TimedCall) => void) {
-    super(parent, parent.attempt, deadline, parent.scope);
-    this.root = parent.root;
-    this.#onExpired = onExpired;
+  constructor(parent: CallState, deadline: number, listener: ExpiryListener) {
+    super(parent.root, parent, parent.attempt, deadline, parent.scope);
+    this.listener = listener;
+    this.wheelSlot = NOT_PENDING;
+    this.wheelPrevious = undefined;
+    this.wheelNext = undefined;
   }
 
-  protected get abortable(): boolean {
+  protected override get abortable(): boolean {
     return true;
   }
 
   expire(): void {
-    this.#onExpired(this);
+    this.listener.expired(this);
   }
 }
 
@@ -295,55 +257,4 @@ export function isObserved(scope: Scope): boolean {
     if (at.emitter.observed) return true;
   }
   return false;
-}
-
-/** The one listener on a caller's signal, for however many calls hang on it. */
-class SignalHub {
-  readonly #signal: AbortSignal;
-  readonly #links = new Set<AbortLink>();
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-  }
-
-  add(link: AbortLink): void {
-    if (this.#links.size === 0) this.#signal.addEventListener('abort', this.#onAbort);
-    this.#links.add(link);
-  }
-
-  remove(link: AbortLink): void {
-    if (this.#links.delete(link) && this.#links.size === 0)
-      this.#signal.removeEventListener('abort', this.#onAbort);
-  }
-
-  readonly #onAbort = (): void => {
-    this.#signal.removeEventListener('abort', this.#onAbort);
-    const links = [...this.#links];
-    this.#links.clear();
-    for (const link of links) link.notify(this.#signal.reason);
-  };
-}
-
-const hubs = new WeakMap<AbortSignal, SignalHub>();
-
-function hubOf(signal: AbortSignal): SignalHub {
-  let hub = hubs.get(signal);
-  if (hub === undefined) {
-    hub = new SignalHub(signal);
-    hubs.set(signal, hub);
-  }
-  return hub;
-}
-
-/** Takes a link off the call it hangs on, if it still does. */
-function detach(link: AbortLink): void {
-  link.owner?.forget(link);
-}
-
-function notify(listener: (reason: unknown) => void, reason: unknown): void {
-  try {
-    listener(reason);
-  } catch (error) {
-    report(error, 'an abort listener');
-  }
 }

@@ -60,12 +60,14 @@ const CLOSED: State = { kind: 'closed' };
 const ISOLATED: State = { kind: 'isolated' };
 
 /** Stops calling what fails. An instance stands for one dependency and is shared by all calls to it. */
-export class CircuitBreaker extends SingleLayer implements Guard<Permit>, CompositeLayer {
+export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer {
   readonly name: string;
   readonly layers: readonly Layer[];
   readonly clock: Clock;
   /** @internal */
   readonly emitter: Emitter = new Emitter();
+  /** @internal */
+  readonly ignoresDuration: boolean;
   readonly #options: ResolvedCircuitBreakerOptions;
   readonly #window: FailureWindow | undefined;
   #owner: LayerOwner | undefined;
@@ -80,6 +82,8 @@ export class CircuitBreaker extends SingleLayer implements Guard<Permit>, Compos
     this.#options = resolveCircuitBreakerOptions(options);
     this.name = this.#options.name;
     this.clock = this.#options.clock;
+    this.ignoresDuration =
+      this.#options.slowCallDuration === Infinity && options.classify === undefined;
     this.#window = newWindow(this.#options);
     const { fallbackFn, classify } = options;
     this.layers =
@@ -128,19 +132,22 @@ export class CircuitBreaker extends SingleLayer implements Guard<Permit>, Compos
     this.#owner ??= owner;
   }
 
-  enter(call: Call): Permit {
+  enter(call: Call): unknown {
     if (this.#state.kind !== 'closed') return this.#enterUnclosed(call);
     if (call.deadline === Infinity) return this.#generation;
     return this.#admit(call, call.now());
   }
 
-  leave(permit: Permit, call: Call, outcome: Outcome): void {
-    if (typeof permit !== 'number') {
-      if (permit.left) return;
-      permit.left = true;
-      permit.forgetAbort?.();
-      this.#settle(permit.generation, permit, call, outcome);
-    } else this.#settle(permit, undefined, call, outcome);
+  leave(permit: unknown, call: Call, outcome: Outcome): void {
+    if (typeof permit === 'number') this.#settle(permit, undefined, call, outcome);
+    else this.#leaveOnce(permit as Entry, call, outcome);
+  }
+
+  #leaveOnce(entry: Entry, call: Call, outcome: Outcome): void {
+    if (entry.left) return;
+    entry.left = true;
+    entry.forgetAbort?.();
+    this.#settle(entry.generation, entry, call, outcome);
   }
 
   #enterUnclosed(call: Call): Permit {
@@ -171,7 +178,7 @@ export class CircuitBreaker extends SingleLayer implements Guard<Permit>, Compos
       left: false,
     };
     entry.forgetAbort = call.onAbort((error) => {
-      this.leave(entry, call, { ok: false, error, duration: this.clock.now() - enteredAt });
+      this.#leaveOnce(entry, call, { ok: false, error, duration: this.clock.now() - enteredAt });
     });
     return entry;
   }

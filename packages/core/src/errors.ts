@@ -5,14 +5,15 @@
  * never wrapped.
  */
 
-/** Stable codes of the library's errors. */
+/** Stable codes of the library's errors; adapters add their own with the same beginning. */
 export type ResilienceErrorCode =
   | 'RESIL_CIRCUIT_OPEN'
   | 'RESIL_CIRCUIT_ISOLATED'
   | 'RESIL_BULKHEAD_FULL'
   | 'RESIL_QUEUE_TIMEOUT'
   | 'RESIL_TIMEOUT'
-  | 'RESIL_OUTCOME_UNKNOWN';
+  | 'RESIL_OUTCOME_UNKNOWN'
+  | `RESIL_${string}`;
 
 /** What every error of the library carries. */
 export interface ResilienceErrorDetails {

@@ -7,9 +7,9 @@
  */
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
-import { isRefusal } from './errors.js';
+import { isRefusal, isResilienceError } from './errors.js';
 import type { Strategy } from './layer.js';
-import type { Classify, FailureOutcome } from './outcome.js';
+import type { Classify, Outcome } from './outcome.js';
 import { SingleLayer } from './single-layer.js';
 import {
   checkOptions,
@@ -18,7 +18,7 @@ import {
   nameRule,
   type OptionRules,
 } from './validate.js';
-import { verdictOf } from './verdict.js';
+import { discard, verdictOf } from './verdict.js';
 
 /** Gives the answer in place of the failed one. `error` is what failed, or the value that `classify` called a failure. */
 export type FallbackFunction = (error: unknown, call: Call) => unknown;
@@ -56,28 +56,36 @@ export class Fallback extends SingleLayer implements Strategy {
   async run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
     const startedAt = call.now();
     const classify = this.#classify ?? (call as CallState).scope.classify;
-    const duration = (): number => call.now() - startedAt;
-    let value: T;
+    let outcome: Outcome<T>;
     try {
-      value = await next(call);
+      const value = await next(call);
+      if (classify === undefined) return value;
+      outcome = { ok: true, value, duration: call.now() - startedAt };
     } catch (error) {
-      if (!this.#answers({ ok: false, error, duration: duration() }, call, classify)) throw error;
-      return this.#answer<T>(error, call);
+      outcome = { ok: false, error, duration: call.now() - startedAt };
     }
-    if (classify === undefined) return value;
-    const verdict = verdictOf(classify, { ok: true, value, duration: duration() }, call);
-    return verdict.kind === 'failure' ? this.#answer<T>(value, call) : value;
-  }
-
-  #answers(outcome: FailureOutcome, call: Call, classify: Classify | undefined): boolean {
-    if (call.cancelled) return false;
-    return isRefusal(outcome.error) || verdictOf(classify, outcome, call).kind === 'failure';
-  }
-
-  #answer<T>(error: unknown, call: Call): Promise<T> {
-    if (call.observed) call.emit({ type: 'fallback.used', strategy: this.name, error });
+    const verdict = verdictOf(classify, outcome, call);
+    if (outcome.ok) {
+      if (verdict.kind !== 'failure') return outcome.value;
+    } else if (call.cancelled || (verdict.kind !== 'failure' && !isOurs(outcome.error))) {
+      throw outcome.error;
+    }
+    discard(verdict);
+    const error = outcome.ok ? outcome.value : outcome.error;
+    if (call.observed) {
+      call.emit({
+        type: 'fallback.used',
+        strategy: this.name,
+        error: outcome.ok ? undefined : error,
+      });
+    }
     return this.#fn(error, call) as Promise<T>;
   }
+}
+
+/** A refusal or a timeout of ours: it says nothing about the dependency, but the caller has no answer. */
+function isOurs(error: unknown): boolean {
+  return isRefusal(error) || (isResilienceError(error) && error.code === 'RESIL_TIMEOUT');
 }
 
 /**

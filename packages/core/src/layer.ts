@@ -59,6 +59,8 @@ export interface OwnLayer {
   readonly clock?: Clock | undefined;
   /** Tells of changes that happen outside of any one call. */
   readonly emitter?: Emitter | undefined;
+  /** Whether a guard never looks at the duration of an outcome, except to hand it to `classify`. */
+  readonly ignoresDuration?: boolean;
   /** Told once by each pipeline that it is put into. */
   adopt?(owner: LayerOwner): void;
 }

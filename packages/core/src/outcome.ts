@@ -41,11 +41,17 @@ export interface Verdict {
   readonly repeat: boolean;
   /** Milliseconds that the dependency asked us to wait before trying again. */
   readonly retryAfter?: number;
+  /**
+   * Frees what the outcome holds on to (a body that nobody will read). Called by a layer that drops
+   * the outcome for good: a retry that goes on, a fallback that answers in its place.
+   */
+  readonly discard?: () => void;
 }
 
 /**
  * Tells what an outcome means. Giving just a kind is enough: a `failure` may then be repeated, the
  * other kinds not. Must be synchronous; if it throws, the error is reported and the default applies
- * (a value is a success, an error is a failure).
+ * (a value is a success, an error is a failure). Asked about one of our timeouts, a bare kind other
+ * than `failure` counts as `failure`; a full verdict stands.
  */
 export type Classify = (outcome: Outcome, call: Call) => Verdict | VerdictKind;

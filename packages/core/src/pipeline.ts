@@ -4,21 +4,21 @@
  * operation is the last.
  */
 import type { Call, CallOptions } from './call.js';
-import { type CallState, isObserved, type Operation, RootCall, type Scope } from './call-state.js';
+import {
+  type CallHost,
+  type CallState,
+  isObserved,
+  type Operation,
+  RootCall,
+  type Scope,
+} from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
+import { type DeadlineWheel, deadlinesOf } from './deadline-wheel.js';
 import { Emitter } from './emitter.js';
 import { isRefusal } from './errors.js';
 import type { ResilienceEventInput, ResilienceListener } from './events.js';
 import { GuardedStage, type Stage, type StretchEntry } from './guarded-run.js';
-import type {
-  CompositeLayer,
-  Guard,
-  Layer,
-  LayerOwner,
-  OwnLayer,
-  Strategy,
-  TimeLimitLayer,
-} from './layer.js';
+import type { CompositeLayer, Guard, Layer, OwnLayer, Strategy, TimeLimitLayer } from './layer.js';
 import type { Classify, SettledOutcome } from './outcome.js';
 import {
   checkOptions,
@@ -58,38 +58,34 @@ export type WrapOptions<Args extends readonly unknown[]> =
  * Layers around an operation. An instance is shared by all calls; nested in another pipeline it
  * stands for its layers.
  */
-export class Pipeline implements CompositeLayer {
+export class Pipeline implements CompositeLayer, CallHost {
   readonly name: string | undefined;
   readonly layers: readonly Layer[];
   readonly clock: Clock;
-  readonly #scope: Scope;
+  /** @internal */
+  readonly scope: Scope;
+  /** @internal */
+  readonly deadlines: DeadlineWheel;
   readonly #first: Stage;
-  readonly #emitter = new Emitter();
   #withDeadline: Stage | undefined;
-  #admission: Stage | undefined;
+  #admitting: Pipeline | undefined;
 
   /** @throws {@link InvalidOptionError} for bad options, what is not a layer, and layers on different clocks. */
-  constructor(options: PipelineOptions, layers: readonly Layer[]) {
+  constructor(
+    options: PipelineOptions,
+    layers: readonly Layer[],
+    emitter: Emitter = new Emitter(),
+  ) {
     checkOptions('pipeline', options, pipelineRules);
     for (const layer of layers) checkLayer(layer);
-    this.name = options.name;
+    const { name, key, classify } = options;
+    this.name = name;
     this.layers = Object.freeze([...layers]);
     this.clock = commonClock(options.clock, this.layers);
-    this.#scope = {
-      name: options.name,
-      key: options.key,
-      classify: options.classify,
-      emitter: this.#emitter,
-      outer: undefined,
-    };
-    const owner: LayerOwner = { name: options.name, key: options.key };
-    for (const layer of leavesOf(this.layers)) (layer as OwnLayer).adopt?.(owner);
-    this.#first = compile(this.layers, this.#scope, operationStage);
-  }
-
-  /** @internal */
-  get scope(): Scope {
-    return this.#scope;
+    this.deadlines = deadlinesOf(this.clock);
+    this.scope = { name, key, classify, emitter, outer: undefined };
+    for (const layer of leavesOf(this.layers)) (layer as OwnLayer).adopt?.({ name, key });
+    this.#first = compile(this.layers, this.scope, operationStage);
   }
 
   /**
@@ -104,7 +100,7 @@ export class Pipeline implements CompositeLayer {
         new InvalidOptionError('execute: operation', operation, 'must be a function'),
       );
     }
-    return this.#start(this.#first, operation, options) as Promise<T>;
+    return this.#start(operation, options) as Promise<T>;
   }
 
   /** The function with this pipeline around it: same parameters, same result, `this` kept. */
@@ -129,12 +125,8 @@ export class Pipeline implements CompositeLayer {
    * admitted call; the work is still settled by whoever was let in.
    */
   admit(options?: CallOptions): Promise<Admission> {
-    this.#admission ??= compile(
-      leavesOf(this.layers).filter(isAdmitting),
-      this.#scope,
-      operationStage,
-    );
-    const stage = this.#admission;
+    this.#admitting ??= this.narrow((layer) => isGuard(layer) || isTimeLimit(layer));
+    const pipeline = this.#admitting;
     return new Promise((resolve, reject) => {
       const operation = (call: Call): Promise<unknown> =>
         new Promise((settleValue, settleError) => {
@@ -144,13 +136,23 @@ export class Pipeline implements CompositeLayer {
           };
           resolve({ call, settle });
         });
-      this.#start(stage, operation, options).then(undefined, reject);
+      pipeline.execute(operation, options).then(undefined, reject);
     });
+  }
+
+  /**
+   * The same pipeline with some of its layers left out: same state, same name, same listeners. For
+   * calls that must not be repeated, or must not be answered by a fallback.
+   */
+  narrow(keep: (layer: Guard | Strategy) => boolean): Pipeline {
+    const { name, key, classify, emitter } = this.scope;
+    const layers = leavesOf(this.layers).filter(keep).map(alone);
+    return new Pipeline({ name, key, classify, clock: this.clock }, layers, emitter);
   }
 
   /** Calls `listener` with every event of this pipeline; the result ends it. */
   on(listener: ResilienceListener): () => void {
-    const ends = [this.#emitter.add(listener)];
+    const ends = [this.scope.emitter.add(listener)];
     for (const emitter of new Set(
       leavesOf(this.layers).map((layer) => (layer as OwnLayer).emitter),
     )) {
@@ -161,23 +163,20 @@ export class Pipeline implements CompositeLayer {
     };
   }
 
-  #start(first: Stage, operation: Operation, options: CallOptions | undefined): Promise<unknown> {
-    const call = new RootCall(this.#scope, this.clock, operation, options);
-    const observed = isObserved(this.#scope);
+  #start(operation: Operation, options: CallOptions | undefined): Promise<unknown> {
+    const call = new RootCall(this, operation, options);
+    const observed = isObserved(this.scope);
     if (observed) call.emit({ type: 'call.started' });
-    const result = call.aborted
-      ? Promise.reject(call.reason)
-      : this.#stageFor(first, call).run(call);
+    const result = call.aborted ? Promise.reject(call.reason) : this.#stageFor(call).run(call);
     call.walkingIn = false;
-    if (observed) tellEnd(call, result);
+    if (observed) tellEnd(call, call.startedAt, result);
     return result;
   }
 
   /** A deadline that the caller brings is a timeout around everything. */
-  #stageFor(first: Stage, call: CallState): Stage {
-    if (call.deadline === Infinity) return first;
-    if (first !== this.#first) return new GuardedStage([DEADLINE], first);
-    this.#withDeadline ??= new GuardedStage([DEADLINE], first);
+  #stageFor(call: CallState): Stage {
+    if (call.deadline === Infinity) return this.#first;
+    this.#withDeadline ??= new GuardedStage([DEADLINE], this.#first);
     return this.#withDeadline;
   }
 }
@@ -273,7 +272,7 @@ function compile(layers: readonly Layer[], scope: Scope, innermost: Stage): Stag
   let stage = innermost;
   let stretch: StretchEntry[] = [];
   const closeStretch = (): void => {
-    if (stretch.length > 0) stage = new GuardedStage(stretch, stage);
+    if (stretch.length > 0) stage = new GuardedStage(stretch, stage, scope.classify !== undefined);
     stretch = [];
   };
   for (const layer of layers.toReversed()) {
@@ -309,6 +308,12 @@ function nestedScope(inner: Scope, outer: Scope): Scope {
   };
 }
 
+/** A layer without those that its options bring along. */
+function alone(layer: Guard | Strategy): Layer {
+  if (!isComposite(layer)) return layer;
+  return { name: layer.name, layers: [layer] };
+}
+
 /** The guards and strategies that layers stand for. */
 function leavesOf(layers: readonly Layer[]): (Guard | Strategy)[] {
   return layers.flatMap((layer) => {
@@ -320,9 +325,9 @@ function leavesOf(layers: readonly Layer[]): (Guard | Strategy)[] {
   });
 }
 
-function tellEnd(call: RootCall, result: Promise<unknown>): void {
+function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): void {
   const tell = (event: (duration: number) => ResilienceEventInput): void => {
-    call.emit(event(call.clock.now() - call.startedAt));
+    call.emit(event(call.clock.now() - startedAt));
   };
   result.then(
     () => tell((duration) => ({ type: 'call.succeeded', duration })),
@@ -382,9 +387,4 @@ function isGuard(layer: Layer): layer is Guard {
 
 function isTimeLimit(layer: object): layer is TimeLimitLayer {
   return (layer as TimeLimitLayer).timeLimit === true;
-}
-
-/** What an admission passes: all that does not run anything by itself. */
-function isAdmitting(layer: Guard | Strategy): boolean {
-  return isGuard(layer) || isTimeLimit(layer);
 }

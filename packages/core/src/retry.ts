@@ -32,7 +32,7 @@ import {
   objectRule,
   oneOfRule,
 } from './validate.js';
-import { verdictOf } from './verdict.js';
+import { discard, verdictOf } from './verdict.js';
 
 /** Options of {@link retry}. */
 export interface RetryOptions {
@@ -166,9 +166,10 @@ export class Retry extends SingleLayer implements Strategy {
   }
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
-    const startedAt = call.now();
-    this.#budget?.deposit(startedAt);
     const classify = this.#classify ?? (call as CallState).scope.classify;
+    // Nobody looks at the duration of an outcome that is not classified.
+    const startedAt = classify === undefined && this.#budget === undefined ? 0 : call.now();
+    this.#budget?.deposit(startedAt);
     const first = call.attempt === 1 ? call : call.derive({ attempt: 1 });
     const failed = (error: unknown): Promise<T> =>
       this.#again(
@@ -181,7 +182,7 @@ export class Retry extends SingleLayer implements Strategy {
     if (classify === undefined) return next(first).then(undefined, failed);
     return next(first).then((value) => {
       const outcome: Outcome<T> = { ok: true, value, duration: call.now() - startedAt };
-      return isFailure(classify, outcome, first)
+      return verdictOf(classify, outcome, first).repeat
         ? this.#again(outcome, call, first, classify, next)
         : value;
     }, failed);
@@ -233,6 +234,7 @@ export class Retry extends SingleLayer implements Strategy {
     }
     if (attempt.observed)
       attempt.emit({ type: 'retry.scheduled', strategy: this.name, delay, error });
+    discard(verdict);
     return delay;
   }
 
@@ -278,10 +280,6 @@ export class Retry extends SingleLayer implements Strategy {
  */
 export function retry(options: RetryOptions = {}): Retry {
   return new Retry(options);
-}
-
-function isFailure(classify: Classify, outcome: Outcome, call: Call): boolean {
-  return verdictOf(classify, outcome, call).kind === 'failure';
 }
 
 async function outcomeOf<T>(call: Call, next: (call: Call) => Promise<T>): Promise<Outcome<T>> {

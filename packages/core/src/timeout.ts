@@ -11,7 +11,7 @@ import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
 import { GuardedStage } from './guarded-run.js';
-import type { TimeLimitLayer } from './layer.js';
+import type { Strategy } from './layer.js';
 import { SingleLayer } from './single-layer.js';
 import {
   checkOptions,
@@ -50,7 +50,7 @@ const rules: OptionRules<TimeoutOptions> = {
 };
 
 /** Frees the caller when the work takes too long. An instance may be shared. */
-export class Timeout extends SingleLayer implements TimeLimitLayer {
+export class Timeout extends SingleLayer implements Strategy {
   /** @internal */
   readonly timeLimit = true;
   readonly name: string;

@@ -18,42 +18,42 @@ const byKind: Record<VerdictKind, Verdict> = {
 /**
  * What an outcome means for a layer.
  *
- * The caller's own cancellation, and a refusal by a guard further in, say nothing about the
- * dependency. A call cut short by one of our timeouts is a failure of the dependency; whether it may
- * be repeated is up to `classify`.
+ * The caller's own cancellation, and a call that was refused or ended before its operation began, say
+ * nothing about the dependency. A call cut short by one of our timeouts is a failure of the dependency.
  */
 export function verdictOf(classify: Classify | undefined, outcome: Outcome, call: Call): Verdict {
-  if (!outcome.ok) {
-    if (isRefusal(outcome.error) || (call.aborted && (call.cancelled || !call.started)))
-      return IGNORED;
-    if (isTimeout(outcome.error)) {
-      const verdict = ask(classify, outcome, call);
-      return verdict.kind === 'failure' ? verdict : failure(call);
-    }
-  }
-  return ask(classify, outcome, call);
+  if (outcome.ok) return ask(classify, outcome, call) ?? SUCCESS;
+  const expired = isTimeout(outcome.error);
+  if (isRefusal(outcome.error) || call.cancelled) return IGNORED;
+  if (!call.started && (expired || call.aborted)) return IGNORED;
+  const verdict = ask(classify, outcome, call) ?? failure(call);
+  const bare = verdict === SUCCESS || verdict === IGNORED;
+  return expired && bare ? failure(call) : verdict;
 }
 
-function ask(classify: Classify | undefined, outcome: Outcome, call: Call): Verdict {
-  if (classify !== undefined) {
-    try {
-      const verdict = classify(outcome, call);
-      if (typeof verdict === 'string') {
-        const known = byKind[verdict];
-        if (known !== undefined) return verdict === 'failure' ? failure(call) : known;
-      } else if (
-        typeof verdict === 'object' &&
-        verdict !== null &&
-        byKind[verdict.kind] !== undefined
-      ) {
-        return verdict;
-      }
-      report(new TypeError(`classify gave ${String(verdict)} instead of a verdict`), 'classify');
-    } catch (error) {
-      report(error, 'classify');
-    }
+/** What `classify` says; `undefined` if there is none or it fails. */
+function ask(classify: Classify | undefined, outcome: Outcome, call: Call): Verdict | undefined {
+  if (classify === undefined) return undefined;
+  try {
+    const verdict = classify(outcome, call);
+    if (verdict === 'failure') return failure(call);
+    if (typeof verdict === 'string' && byKind[verdict] !== undefined) return byKind[verdict];
+    if (typeof verdict === 'object' && verdict !== null && byKind[verdict.kind] !== undefined)
+      return verdict;
+    report(new TypeError(`classify gave ${String(verdict)} instead of a verdict`), 'classify');
+  } catch (error) {
+    report(error, 'classify');
   }
-  return outcome.ok ? SUCCESS : failure(call);
+  return undefined;
+}
+
+/** Frees what an outcome holds on to, if its verdict knows how. */
+export function discard(verdict: Verdict): void {
+  try {
+    verdict.discard?.();
+  } catch (error) {
+    report(error, 'discard');
+  }
 }
 
 /** A failure may be repeated unless the caller said that repeating does harm. */
