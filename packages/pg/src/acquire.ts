@@ -87,16 +87,25 @@ export class ClientSource {
     return acquisition;
   }
 
+  /** Whether the next client that is asked for has to be connected first, which takes time. */
+  get mustConnect(): boolean {
+    return this.#asked >= this.pool.idleCount;
+  }
+
+  /** Whether the pool had a `connectionTimeoutMillis` before it was wrapped. */
+  get ownTimeout(): number | undefined {
+    return this.#ownTimeout || undefined;
+  }
+
   /**
-   * Asks the pool for a client. Tells whether one has to be connected first, which takes time.
+   * Asks the pool for a client.
    *
-   * Meanwhile the pool has a `connectionTimeoutMillis`, if it has none of its own: nothing else ends
-   * a connect that nobody answers, and it would hold its slot for ever. Only meanwhile, because
+   * While one is being connected, a pool that has no `connectionTimeoutMillis` gets one: nothing else
+   * ends a connect that nobody answers, and it would hold its slot for ever. Only meanwhile, because
    * pg-pool starts a timer of its own for each client that it hands out under one.
    */
-  connect(callback: ConnectCallback): boolean {
+  connect(connecting: boolean, callback: ConnectCallback): void {
     const { pool, options } = this;
-    const connecting = this.#asked >= pool.idleCount;
     this.#asked += 1;
     if (connecting) {
       this.#connecting += 1;
@@ -110,7 +119,6 @@ export class ClientSource {
       }
       callback(error, client, release);
     });
-    return connecting;
   }
 
   /** The session of a client that the pool gave. */
@@ -182,9 +190,17 @@ export class Acquisition {
   }
 
   #connect(timeLeft: number): void {
-    const { pool, options } = this.#source;
+    const source = this.#source;
+    const connecting = source.mustConnect;
     this.#state.phase = 'connecting';
-    const connecting = this.#source.connect((error, client, release) => {
+    // Before pg starts its own timer for the same time: so that this one is first.
+    if (connecting) {
+      this.#forgetTimeout = this.#call.clock.schedule(
+        () => this.#fail(this.#late()),
+        Math.max(0, timeLeft),
+      );
+    }
+    source.connect(connecting, (error, client, release) => {
       if (this.#done || error || client === undefined) {
         if (client !== undefined) release();
         this.#line.leave();
@@ -193,29 +209,29 @@ export class Acquisition {
       }
       this.#done = true;
       this.#forgetTimeout?.();
-      const session = this.#source.sessionOf(client);
+      const session = source.sessionOf(client);
       this.#state.untouched = !session.fresh;
       this.#state.phase = 'ready';
       session.fresh = false;
       this.#acquired(undefined, session, (destroy) => {
-        const over = session.evict || (inTransaction(client) && pool.options.max > 1);
+        const over = session.evict || (inTransaction(client) && source.pool.options.max > 1);
         release(destroy || over);
         this.#line.leave();
       });
     });
-    if (!connecting || this.#done) return;
-    this.#forgetTimeout = this.#call.clock.schedule(
-      () => this.#fail(new TimeoutError(`${options.name} connect`, options.acquireTimeout)),
-      Math.max(0, timeLeft),
-    );
   }
 
-  #full(): QueueTimeoutError {
+  #late(): TimeoutError {
+    const { name, acquireTimeout } = this.#source.options;
+    return new TimeoutError(`${name} connect`, acquireTimeout);
+  }
+
+  /** pg-pool gave up: its own limit was for a free slot, ours is for a connect. */
+  #full(): QueueTimeoutError | TimeoutError {
+    const { name, ownTimeout } = this.#source;
+    if (ownTimeout === undefined) return this.#late();
     this.#state.phase = 'waiting';
-    return new QueueTimeoutError(
-      this.#source.name,
-      this.#source.pool.options.connectionTimeoutMillis ?? 0,
-    );
+    return new QueueTimeoutError(name, ownTimeout);
   }
 
   #fail(error: unknown): void {

@@ -6,7 +6,7 @@ import type { PgCallState, ResolvedPgOptions } from './options.js';
 import { overlay } from './overlay.js';
 import { executeAlways, type PipelineSet, Pipelines } from './pipelines.js';
 import { inTransaction, type RawClient, transactionStatus } from './raw-client.js';
-import { deliver, nameOf, type QueryRequest, readRequest, textOf } from './request.js';
+import { deliver, faultOf, nameOf, type QueryRequest, readRequest, textOf } from './request.js';
 import { type Checkout, Session } from './session.js';
 import { Statement } from './statement.js';
 import { statementKind } from './statement-kind.js';
@@ -54,6 +54,8 @@ export class PoolContext {
 
   /** `pool.query` as one guarded call: a client is had for it, and given back. */
   query(request: QueryRequest): Promise<unknown> {
+    const fault = faultOf(request);
+    if (fault !== undefined) return Promise.reject(fault);
     const { resilience } = request;
     const state: PgCallState = {
       operation: 'query',
@@ -143,15 +145,14 @@ export class PoolContext {
       return (client.query as RawQuery)(...args);
     }
     const promise = this.#heldQuery(session, checkout, request);
-    promise.catch((error) => {
-      checkout.lastError = error;
-    });
     if (request.callback === undefined) return promise;
     deliver(promise, request.callback);
     return undefined;
   }
 
   #heldQuery(session: Session, checkout: Checkout, request: QueryRequest): Promise<unknown> {
+    const fault = faultOf(request);
+    if (fault !== undefined) return Promise.reject(fault);
     const { client } = session;
     // Behind a statement that has not been answered, the status is not known yet.
     const transaction = session.running > 0 || inTransaction(client);
@@ -173,6 +174,7 @@ export class PoolContext {
             resolve(result);
           },
           reject(error) {
+            checkout.lastError = error;
             forget();
             reject(error);
           },

@@ -108,7 +108,7 @@ export interface QueryResilience {
 }
 
 declare module 'pg' {
-  // biome-ignore lint/correctness/noUnusedVariables: must repeat the type parameters of the original
+  // biome-ignore lint/suspicious/noExplicitAny: the type parameter and its default must be those of the original
   interface QueryConfig<I = any[]> {
     /** How this query is to be treated by a resilient pool. */
     resilience?: QueryResilience | undefined;

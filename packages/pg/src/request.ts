@@ -36,13 +36,23 @@ export function readRequest(
   const config = first as QueryConfig & { submit?: unknown; callback?: unknown };
   if (typeof config.submit === 'function') return undefined;
   const { resilience } = config;
-  if (resilience !== undefined) checkQueryResilience(resilience);
   return {
     text: config,
     values: typeof second === 'function' ? undefined : second,
     callback: callbackOf(second, third) ?? callbackOf(config.callback, undefined),
     resilience: resilience ?? NOTHING,
   };
+}
+
+/** The error in what a query says of itself; `undefined` if there is none. */
+export function faultOf(request: QueryRequest): Error | undefined {
+  if (request.resilience === NOTHING) return undefined;
+  try {
+    checkQueryResilience(request.resilience);
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** The text of a query, for finding out what it does to a transaction. */
