@@ -84,8 +84,16 @@ const byCode: ReadonlyArray<readonly [RegExp, Row]> = [
   [/^(ERR_|UND_ERR_(INVALID_ARG|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH|ABORTED))/, OURS],
 ];
 
-/** Methods that RFC 9110 section 9.2.2 defines as idempotent, and QUERY, which is safe. */
-const IDEMPOTENT_METHOD = /^(GET|HEAD|OPTIONS|PUT|DELETE|TRACE|QUERY)$/i;
+/** Methods that RFC 9110 section 9.2.2 defines as idempotent, and QUERY, which is safe; in lower case, as axios has them. */
+const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
+  'get',
+  'head',
+  'options',
+  'put',
+  'delete',
+  'trace',
+  'query',
+]);
 
 /** Names under which servers take a key that makes a second request of the same key harmless. */
 const IDEMPOTENCY_HEADERS = ['idempotency-key', 'x-idempotency-key'] as const;
@@ -98,7 +106,8 @@ export function isIdempotent(config: Partial<InternalAxiosRequestConfig> | undef
   if (config === undefined) return false;
   const said = config.resilience?.idempotent;
   if (said !== undefined) return said;
-  if (IDEMPOTENT_METHOD.test(config.method ?? 'get')) return true;
+  const method = config.method ?? 'get';
+  if (IDEMPOTENT_METHODS.has(method) || IDEMPOTENT_METHODS.has(method.toLowerCase())) return true;
   return IDEMPOTENCY_HEADERS.some((name) => headerOf(config.headers, name));
 }
 

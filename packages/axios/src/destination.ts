@@ -8,6 +8,8 @@ import type { InternalAxiosRequestConfig } from 'axios';
 const ABSOLUTE = /^([a-z][a-z\d+\-.]*:)?\/\//i;
 const SCHEME_AND_AUTHORITY = /^([a-z][a-z\d+\-.]*:\/\/)(?:[^/?#\\]*@)?([^/?#\\]*)/i;
 
+const SLASH = 47;
+
 /** How many spellings of origins are remembered; forgotten all at once beyond, which costs a little time only. */
 const MAX_REMEMBERED = 1_000;
 
@@ -25,19 +27,34 @@ export function destinationOf(config: InternalAxiosRequestConfig): string {
   const { baseURL } = config;
   const url = config.url ?? '';
   // As axios joins the two (`core/buildFullPath.js`).
-  const relative = !ABSOLUTE.test(url);
-  return originOf(baseURL && (relative || config.allowAbsoluteUrls === false) ? baseURL : url);
+  return baseURL && (isRelative(url) || config.allowAbsoluteUrls === false)
+    ? rememberedOrigin(baseURL)
+    : originOf(url);
 }
 
+function isRelative(url: string): boolean {
+  // A path, the usual case, needs no closer look.
+  if (url.charCodeAt(0) === SLASH && url.charCodeAt(1) !== SLASH) return true;
+  return !ABSOLUTE.test(url);
+}
+
+/** The scheme and authority of an absolute URL can be remembered, its path comes in too many forms. */
 function originOf(url: string): string {
   const match = SCHEME_AND_AUTHORITY.exec(url);
-  if (match === null) return UNKNOWN_DESTINATION;
-  const spelling = `${match[1]}${match[2]}`;
-  let origin = origins.get(spelling);
+  return match === null ? UNKNOWN_DESTINATION : rememberedOrigin(`${match[1]}${match[2]}`);
+}
+
+function rememberedOrigin(base: string): string {
+  let origin = origins.get(base);
   if (origin === undefined) {
-    origin = URL.canParse(spelling) ? new URL(spelling).origin : UNKNOWN_DESTINATION;
+    origin = parsedOrigin(base);
     if (origins.size >= MAX_REMEMBERED) origins.clear();
-    origins.set(spelling, origin);
+    origins.set(base, origin);
   }
   return origin;
+}
+
+function parsedOrigin(base: string): string {
+  if (!SCHEME_AND_AUTHORITY.test(base) || !URL.canParse(base)) return UNKNOWN_DESTINATION;
+  return new URL(base).origin;
 }

@@ -1,15 +1,16 @@
 /**
- * One request through a pipeline: what it tells the pipeline about itself, how an attempt is sent and
- * stopped, and what is freed and restored when it has settled. The config that axios handed over is
+ * One request through a pipeline: what it tells the pipeline about itself, what is sent in each
+ * attempt, and what is freed and restored when it has settled. The config that axios handed over is
  * used as it is, for all attempts, so that what interceptors keep about it stays true.
  */
 import { type Call, type CallAttributes, type CallOptions, isResilienceError } from '@resil/core';
 import type { AxiosAdapter, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
+import { attempt, type Sending } from './attempt.js';
 import { release } from './body.js';
-import { isIdempotent, isReplayable, isStaleConnection } from './classify.js';
+import { isIdempotent, isReplayable } from './classify.js';
 import type { AxiosHost } from './host.js';
 import { describeRefusal } from './refusal.js';
-import { asCancelToken, StopToken } from './stop-token.js';
+import { signalOf } from './signals.js';
 
 /** What is the same for all requests of an instance. */
 export interface ExchangeSettings {
@@ -21,8 +22,11 @@ export interface ExchangeSettings {
 const ONE_SHOT: CallAttributes = Object.freeze({ http: Object.freeze({ replayable: false }) });
 
 /** One request, as options of its call. Not shared between requests. */
-export class Exchange implements CallOptions {
+export class Exchange implements CallOptions, Sending {
   readonly config: InternalAxiosRequestConfig;
+  readonly adapter: AxiosAdapter;
+  readonly users: InternalAxiosRequestConfig['cancelToken'];
+  readonly resendable: boolean;
   readonly name: string;
   readonly key: string;
   readonly idempotent: boolean;
@@ -31,13 +35,12 @@ export class Exchange implements CallOptions {
   readonly priority: number | undefined;
   readonly attributes: CallAttributes | undefined;
   readonly #settings: ExchangeSettings;
-  readonly #adapter: AxiosAdapter;
-  readonly #users: InternalAxiosRequestConfig['cancelToken'];
   readonly #unlink: (() => void) | undefined;
   /** The answer of the newest attempt, while it may hold a socket that nobody will read from. */
   #answer: AxiosResponse | undefined;
   /** The body that a factory made for the newest attempt. */
   #made: unknown;
+  /** Whether the length in the headers is the caller's. */
   #ownLength = false;
 
   constructor(
@@ -48,75 +51,41 @@ export class Exchange implements CallOptions {
   ) {
     const { resilience } = config;
     this.config = config;
+    this.adapter = adapter;
+    this.users = config.cancelToken;
     this.key = key;
-    this.name = resilience?.name ?? (config.method ?? 'get').toUpperCase();
+    this.name = resilience?.name ?? nameOf(config.method);
     this.idempotent = isIdempotent(config);
     this.deadline = resilience?.deadline;
     this.priority = resilience?.priority;
     this.attributes = isReplayable(config) ? undefined : ONE_SHOT;
+    this.resendable =
+      this.idempotent && this.attributes === undefined && resilience?.body === undefined;
     this.#settings = settings;
-    this.#adapter = adapter;
-    this.#users = config.cancelToken;
-    const { signal, unlink } = signalOf(config);
-    this.signal = signal;
-    this.#unlink = unlink;
+    if (config.signal || config.cancelToken || resilience?.signal) {
+      const { signal, unlink } = signalOf(config);
+      this.signal = signal;
+      this.#unlink = unlink;
+    }
   }
 
-  /** Sends one attempt. Rejects at once when the call is aborted, whatever the adapter does. */
-  readonly send = (call: Call): Promise<AxiosResponse> => {
-    this.#discard();
+  /** Sends one attempt. */
+  send(call: Call): Promise<AxiosResponse> {
+    if (this.#answer !== undefined) this.#discard();
     // The http adapter sends although its signal is aborted already.
     if (call.aborted) return Promise.reject(call.reason);
-    this.#prepare(call);
-    return new Promise((resolve, reject) => {
-      const token = new StopToken(this.#users);
-      let ended = false;
-      const end = (): boolean => {
-        if (ended) return false;
-        ended = true;
-        off();
-        return true;
-      };
-      const off = call.onAbort((reason) => {
-        ended = true;
-        const error = call.cancelled ? this.#canceled(reason) : reason;
-        token.stop(asError(error));
-        reject(error);
-      });
-      const answered = (response: AxiosResponse): void => {
-        if (!end()) {
-          release(response.data);
-          return;
-        }
-        this.#answer = response;
-        resolve(response);
-      };
-      const failed = (error: unknown): void => {
-        const response = (error as { response?: AxiosResponse } | null)?.response;
-        if (!end()) {
-          release(response?.data);
-          return;
-        }
-        this.#answer = response;
-        reject(error);
-      };
-      const run = (): Promise<AxiosResponse> => {
-        this.config.cancelToken = asCancelToken(token);
-        return this.#adapter(this.config);
-      };
-      // A connection that died while it stood idle costs one more sending, and nothing else: it
-      // says nothing about the server, and half of the requests may meet one (RFC 9112 section 9.3.1).
-      const again = (error: unknown): unknown =>
-        !ended &&
-        isStaleConnection(error) &&
-        this.idempotent &&
-        this.attributes === undefined &&
-        this.#made === undefined
-          ? run().then(answered, failed)
-          : failed(error);
-      run().then(answered, again);
-    });
-  };
+    const { resilience } = this.config;
+    if (resilience?.body !== undefined) this.#makeBody(resilience.body, call);
+    const { deadlineHeader } = this.#settings;
+    if (deadlineHeader !== undefined && call.deadline !== Infinity) {
+      this.config.headers.set(deadlineHeader, String(Math.floor(call.remaining())));
+    }
+    return attempt(this, call);
+  }
+
+  received(response: AxiosResponse | undefined): void {
+    this.#answer = response;
+  }
 
   /** The call has settled with `value`, which is an answer, or what a fallback gave instead of one. */
   succeeded(value: unknown): AxiosResponse {
@@ -125,7 +94,7 @@ export class Exchange implements CallOptions {
     this.#close();
     return value === answer || isResponse(value)
       ? (value as AxiosResponse)
-      : this.#responseWith(value);
+      : { data: value, status: 200, statusText: 'OK', headers: {}, config: this.config };
   }
 
   /** The call has settled with `error`; gives what the caller gets to see of it. */
@@ -133,29 +102,39 @@ export class Exchange implements CallOptions {
     if ((error as { response?: unknown } | null)?.response !== this.#answer) this.#discard();
     if (this.#made !== undefined) release(this.#made);
     this.#close();
-    if (this.#isCancellation(error)) return this.#canceled(this.signal?.reason, error);
+    if (this.#isCancellation(error)) return this.canceled(this.signal?.reason, error);
     if (isResilienceError(error)) return describeRefusal(error, this.config);
     return error;
   }
 
-  /** Makes the config ready for another attempt. */
-  #prepare(call: Call): void {
+  /** The cancellation that axios users know, with the caller's reason as its `cause`. */
+  canceled(reason: unknown, error?: unknown): Error {
+    // The caller's own CancelToken brings the error that it made.
+    if (isCancel(reason)) return reason;
+    const { CanceledError } = this.#settings.host;
+    const canceled = isCancel(error) ? error : new CanceledError(undefined, this.config);
+    if (canceled.cause === undefined) {
+      Object.defineProperty(canceled, 'cause', {
+        value: reason,
+        writable: true,
+        configurable: true,
+      });
+    }
+    return canceled;
+  }
+
+  /** Makes the body of an attempt; the first sends the request's own `data` if there is any. */
+  #makeBody(factory: () => unknown, call: Call): void {
     const { config } = this;
-    const factory = config.resilience?.body;
-    if (factory !== undefined) {
-      if (call.attempt === 1) this.#ownLength = config.headers.hasContentLength() === true;
-      if (call.attempt > 1 || config.data === undefined || config.data === null) {
-        release(call.attempt > 1 ? config.data : undefined);
-        // What axios worked out for the body before does not fit this one.
-        if (!this.#ownLength) config.headers.delete('content-length');
-        this.#made = factory();
-        config.data = this.#made;
-      }
+    if (this.#made === undefined && call.attempt === 1) {
+      this.#ownLength = config.headers.hasContentLength() === true;
+      if (config.data !== undefined && config.data !== null) return;
     }
-    const { deadlineHeader } = this.#settings;
-    if (deadlineHeader !== undefined && call.deadline !== Infinity) {
-      config.headers.set(deadlineHeader, String(Math.floor(call.remaining())));
-    }
+    release(config.data);
+    // What axios worked out for the body before does not fit this one.
+    if (!this.#ownLength) config.headers.delete('content-length');
+    this.#made = factory();
+    config.data = this.#made;
   }
 
   /** Frees the answer of an attempt that was not the last. */
@@ -168,38 +147,27 @@ export class Exchange implements CallOptions {
   #close(): void {
     this.#answer = undefined;
     this.#unlink?.();
-    if (this.#users !== undefined || this.config.cancelToken !== undefined) {
-      this.config.cancelToken = this.#users as never;
-    }
+    // Ours has no business in the config that the caller gets to see.
+    this.config.cancelToken = this.users as never;
   }
 
   #isCancellation(error: unknown): boolean {
     if (this.signal?.aborted !== true) return false;
-    // axios itself turns whatever comes out of an adapter into a cancellation once its signal is aborted.
+    // axios itself makes a cancellation of whatever comes out of an adapter once its signal is aborted.
     return error === this.signal.reason || isCancel(error) || this.config.signal?.aborted === true;
   }
+}
 
-  /** The cancellation that axios users know, with the caller's reason as its `cause`. */
-  #canceled(reason: unknown, error?: unknown): Error {
-    // The caller's own CancelToken brings the error that it made.
-    if (isCancel(reason)) return reason as Error;
-    const canceled = isCancel(error)
-      ? (error as Error)
-      : new this.#settings.host.CanceledError(undefined, this.config);
-    if (canceled.cause === undefined) {
-      Object.defineProperty(canceled, 'cause', {
-        value: reason,
-        writable: true,
-        configurable: true,
-      });
-    }
-    return canceled;
-  }
+const names = new Map<string | undefined, string>();
 
-  /** What a fallback gave, as the answer that the caller waits for. */
-  #responseWith(data: unknown): AxiosResponse {
-    return { data, status: 200, statusText: 'OK', headers: {}, config: this.config };
+/** The method in upper case; the handful of methods is spelled once. */
+function nameOf(method: string | undefined): string {
+  let name = names.get(method);
+  if (name === undefined) {
+    name = (method ?? 'get').toUpperCase();
+    if (names.size < 50) names.set(method, name);
   }
+  return name;
 }
 
 function isResponse(value: unknown): boolean {
@@ -212,56 +180,6 @@ function isResponse(value: unknown): boolean {
   );
 }
 
-function isCancel(value: unknown): boolean {
+function isCancel(value: unknown): value is Error {
   return (value as { __CANCEL__?: unknown } | null | undefined)?.__CANCEL__ === true;
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
-}
-
-/** The one signal of everything that may abort the request, and how to let go of it. */
-function signalOf(config: InternalAxiosRequestConfig): {
-  signal?: AbortSignal;
-  unlink?: () => void;
-} {
-  const token = config.cancelToken as
-    | { toAbortSignal?: () => AbortSignal & { unsubscribe?: () => void } }
-    | undefined;
-  const own = config.signal as AbortSignal | undefined;
-  const asked = config.resilience?.signal;
-  if (token === undefined && (own === undefined || asked === undefined || own === asked)) {
-    const signal = own ?? asked;
-    return signal === undefined ? NOTHING : { signal };
-  }
-  const fromToken = token?.toAbortSignal?.();
-  const signals = [own, asked, fromToken].filter(
-    (signal) => signal !== undefined && signal !== null,
-  );
-  if (signals.length === 1)
-    return { signal: signals[0] as AbortSignal, unlink: () => fromToken?.unsubscribe?.() };
-  return follow(signals as AbortSignal[], () => fromToken?.unsubscribe?.());
-}
-
-const NOTHING: { signal?: AbortSignal; unlink?: () => void } = Object.freeze({});
-
-/** Follows several signals by one; `AbortSignal.any` would leave something on a signal that lives long. */
-function follow(
-  signals: readonly AbortSignal[],
-  unsubscribe: () => void,
-): { signal: AbortSignal; unlink: () => void } {
-  const controller = new AbortController();
-  const ends: Array<() => void> = [unsubscribe];
-  for (const signal of signals) {
-    const abort = (): void => controller.abort(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    ends.push(() => signal.removeEventListener('abort', abort));
-  }
-  return {
-    signal: controller.signal,
-    unlink: () => {
-      for (const end of ends) end();
-    },
-  };
 }

@@ -25,7 +25,7 @@ import type {
 import { settleDoubleRetry } from './axios-retry.js';
 import { createClassify } from './classify.js';
 import { destinationOf } from './destination.js';
-import { Exchange } from './exchange.js';
+import { Exchange, type ExchangeSettings } from './exchange.js';
 import { type AxiosHost, hostOf } from './host.js';
 import {
   checkRequestResilience,
@@ -84,14 +84,14 @@ class Protection {
   readonly host: AxiosHost;
   readonly #pipelines: Keyed;
   readonly #keyOf: (config: InternalAxiosRequestConfig) => string;
-  readonly #deadlineHeader: string | undefined;
+  readonly #settings: ExchangeSettings;
   readonly #wrapped = new WeakMap<object, AxiosAdapter>();
   readonly #wrappedByName = new Map<unknown, AxiosAdapter>();
 
   constructor(host: AxiosHost, options: ResilientOptions, instanceDefaults: Axios['defaults']) {
     this.host = host;
     this.#keyOf = options.key ?? destinationOf;
-    this.#deadlineHeader = options.deadlineHeader;
+    this.#settings = { host, deadlineHeader: options.deadlineHeader };
     const { maxKeys, idleTimeout, clock } = options;
     this.#pipelines = new Keyed(options.pipeline ?? standardPipelines(options, instanceDefaults), {
       maxKeys,
@@ -124,12 +124,10 @@ class Protection {
     settleDoubleRetry(config);
     const key = resilience?.key ?? this.#keyOf(config);
     const pipeline = resilience?.pipeline ?? this.#pipelines.for(key);
-    const exchange = new Exchange(config, key, this.host.getAdapter(spec as never, config), {
-      host: this.host,
-      deadlineHeader: this.#deadlineHeader,
-    });
+    const adapter = this.host.getAdapter(spec as never, config);
+    const exchange = new Exchange(config, key, adapter, this.#settings);
     try {
-      return exchange.succeeded(await pipeline.execute(exchange.send, exchange));
+      return exchange.succeeded(await pipeline.execute((call) => exchange.send(call), exchange));
     } catch (error) {
       throw exchange.failed(error);
     }
@@ -184,15 +182,11 @@ type Methods = Record<string, (...args: any[]) => unknown> & {
 function protectedRequest(instance: Axios, protection: Protection): Methods {
   return {
     request: (configOrUrl: unknown, config?: unknown) => {
-      const own = (typeof configOrUrl === 'string' ? config : configOrUrl) as
-        | AxiosRequestConfig
-        | undefined;
-      const adapter = protection.adapter(own?.adapter ?? instance.defaults.adapter);
-      const asked =
-        typeof configOrUrl === 'string'
-          ? { ...own, url: configOrUrl, adapter }
-          : { ...own, adapter };
-      return instance.request(asked);
+      const byUrl = typeof configOrUrl === 'string';
+      const given = (byUrl ? config : configOrUrl) as AxiosRequestConfig | undefined;
+      const own: AxiosRequestConfig = byUrl ? { ...given, url: configOrUrl } : { ...given };
+      own.adapter = protection.adapter(own.adapter || instance.defaults.adapter);
+      return instance.request(own);
     },
   };
 }
@@ -202,19 +196,22 @@ function protectedRequest(instance: Axios, protection: Protection): Methods {
  * the methods of the class, on an object whose `request` is protected. New ones come by themselves.
  */
 function protectedMethods(instance: Axios, protection: Protection): Methods {
-  const { request } = protectedRequest(instance, protection);
+  const { prototype } = protection.host.Axios;
   const { defaults, interceptors } = instance;
-  const context = Object.assign(Object.create(protection.host.Axios.prototype), {
+  const context = Object.assign(Object.create(prototype), {
     defaults,
     interceptors,
-    request,
+    // The methods make a config of their own for each request, so that it needs no copy.
+    request: (config: AxiosRequestConfig) => {
+      config.adapter = protection.adapter(config.adapter || defaults.adapter);
+      return instance.request(config);
+    },
   });
-  const methods: Methods = { request };
-  for (const name of Object.getOwnPropertyNames(protection.host.Axios.prototype)) {
-    if (name === 'constructor' || name === 'request' || name.startsWith('_') || name === 'getUri')
-      continue;
+  const methods = protectedRequest(instance, protection);
+  for (const name of Object.getOwnPropertyNames(prototype)) {
     const method = context[name];
-    if (typeof method === 'function') methods[name] = method.bind(context);
+    if (typeof method !== 'function' || NOT_SENDING.test(name)) continue;
+    methods[name] = method.bind(context);
   }
   const { create } = instance as AxiosInstance;
   if (typeof create === 'function') {
@@ -223,6 +220,9 @@ function protectedMethods(instance: Axios, protection: Protection): Methods {
   }
   return methods;
 }
+
+/** Members of the class that send nothing, and `request`, which is protected by itself. */
+const NOT_SENDING = /^(_.*|constructor|request|getUri)$/;
 
 function isAxios(value: unknown): value is Axios {
   if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) return false;

@@ -1,7 +1,7 @@
 /**
  * Stops an attempt at once without an AbortController. axios takes a `cancelToken` beside a `signal`,
- * and asks no more of it than the few methods below. Ours is a list with one entry: in interleaved
- * rounds on loopback a request with it cost what a bare one did, with a fresh AbortSignal 14 % more.
+ * and asks no more of it than the few methods below. In interleaved rounds on loopback a request with
+ * this one cost what a bare request did; with a fresh AbortSignal it cost 14 % more.
  *
  * The reason it is stopped with goes through unchanged (`lib/adapters/http.js`, `abort(reason)`).
  * Verified with the http and fetch adapters of axios 1.7.0, 1.7.9, 1.8, 1.9, 1.12, 1.13, 1.15, 1.21.
@@ -12,28 +12,34 @@ type Listener = (reason: Error) => void;
 
 /** What axios uses of a `CancelToken`, for one attempt. */
 export class StopToken {
-  readonly #users: CancelToken | undefined;
-  #listeners: Listener[] = [];
+  readonly #users: Subscribable | undefined;
+  /** One adapter subscribes once; the list is for those that don't. */
+  #listener: Listener | undefined;
+  #more: Listener[] | undefined;
 
   /** @param users The caller's own token, which goes on working. */
   constructor(users: CancelToken | undefined) {
-    this.#users = users;
+    this.#users = users as Subscribable | undefined;
   }
 
   /** Ends the attempt: axios rejects with `reason` and closes the connection. */
   stop(reason: Error): void {
-    for (const listener of this.#listeners.splice(0)) listener(reason);
+    const listeners = [this.#listener, ...(this.#more ?? [])];
+    this.#listener = undefined;
+    this.#more = undefined;
+    for (const listener of listeners) listener?.(reason);
   }
 
   subscribe(listener: Listener): void {
-    this.#listeners.push(listener);
-    (this.#users as Subscribable | undefined)?.subscribe(listener);
+    if (this.#listener === undefined) this.#listener = listener;
+    else this.#more = [...(this.#more ?? []), listener];
+    this.#users?.subscribe(listener);
   }
 
   unsubscribe(listener: Listener): void {
-    const index = this.#listeners.indexOf(listener);
-    if (index !== -1) this.#listeners.splice(index, 1);
-    (this.#users as Subscribable | undefined)?.unsubscribe(listener);
+    if (this.#listener === listener) this.#listener = undefined;
+    else this.#more = this.#more?.filter((other) => other !== listener);
+    this.#users?.unsubscribe(listener);
   }
 
   throwIfRequested(): void {
@@ -56,15 +62,16 @@ export class StopToken {
   removeEventListener(_type: 'abort', listener: Listener): void {
     this.unsubscribe(listener);
   }
+
+  /** As axios wants to see it in a config. */
+  asCancelToken(): CancelToken {
+    return this as unknown as CancelToken;
+  }
 }
 
 /** The members of a token that axios uses itself and does not declare. */
 interface Subscribable {
   subscribe(listener: Listener): void;
   unsubscribe(listener: Listener): void;
-}
-
-/** As axios wants to see it in a config. */
-export function asCancelToken(token: StopToken): CancelToken {
-  return token as unknown as CancelToken;
+  throwIfRequested(): void;
 }
