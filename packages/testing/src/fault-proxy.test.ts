@@ -1,90 +1,9 @@
 import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type FaultProxy, faultProxy } from './fault-proxy.js';
-
-/** A server that sends back what it gets and remembers its sockets. */
-class EchoServer {
-  readonly sockets: Socket[] = [];
-  received = 0;
-  readonly #server: Server = createServer((socket) => {
-    this.sockets.push(socket);
-    socket.on('error', () => {});
-    socket.on('data', (chunk) => {
-      this.received += chunk.length;
-    });
-    socket.pipe(socket);
-  });
-
-  async listen(): Promise<number> {
-    await once(this.#server.listen(0, '127.0.0.1'), 'listening');
-    return (this.#server.address() as { port: number }).port;
-  }
-
-  async close(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    for (const socket of this.sockets) socket.destroy();
-    await closed;
-  }
-}
-
-/** A client that collects what it gets and how its connection ended. */
-class Client {
-  readonly socket: Socket;
-  received = '';
-  ended = false;
-  error: string | undefined;
-  readonly closed: Promise<void>;
-  #changed = new Set<() => void>();
-
-  constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    const change = (): void => {
-      for (const listener of this.#changed) listener();
-    };
-    this.socket.on('data', (chunk) => {
-      this.received += chunk.toString('latin1');
-      change();
-    });
-    this.socket.on('end', () => {
-      this.ended = true;
-      change();
-    });
-    this.socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.error = error.code ?? error.message;
-    });
-    this.closed = new Promise((resolve) => {
-      this.socket.on('close', () => {
-        resolve();
-        change();
-      });
-    });
-  }
-
-  /** Waits until the condition holds; the test's own timeout is the bound. */
-  until(condition: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const check = (): void => {
-        if (!condition()) return;
-        this.#changed.delete(check);
-        resolve();
-      };
-      this.#changed.add(check);
-      check();
-    });
-  }
-}
-
-/** Long enough for loopback to carry what it is going to carry. */
-const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
-
-/** How a socket closes. */
-function closeOf(socket: Socket | undefined): Promise<'failed' | 'ended'> {
-  return new Promise((resolve) => {
-    socket?.on('close', (failed) => resolve(failed ? 'failed' : 'ended'));
-  });
-}
+import { Client, closeOf, EchoServer, settle } from '../test/tcp-bench.js';
+import { type FaultProxy, type FaultProxyOptions, faultProxy } from './fault-proxy.js';
+import type { ProxyFaults } from './proxy-faults.js';
+import { VirtualClock } from './virtual-clock.js';
 
 let server: EchoServer;
 let proxy: FaultProxy;
@@ -252,6 +171,239 @@ describe('faultProxy', () => {
       await proxy.clear();
       expect(proxy.port).toBe(port);
       expect(await talk()).toMatchObject({ received: 'hi;' });
+    });
+  });
+
+  describe('connections', () => {
+    it('onConnection gives a connection faults of its own', async () => {
+      await proxy.close();
+      const seen: number[] = [];
+      proxy = await faultProxy({
+        target: { port: server.port },
+        onConnection: ({ id }) => {
+          seen.push(id);
+          return id === 1 ? { mode: 'reset' } : undefined;
+        },
+      });
+      const first = new Client(proxy.port);
+      await first.closed;
+      expect(first.error).toBe('ECONNRESET');
+      expect(await talk()).toMatchObject({ received: 'hi;' });
+      expect(seen).toEqual([1, 2]);
+    });
+
+    it('set concerns one connection, and shields it from the faults of the proxy', async () => {
+      const [one, two] = [await talk(), await talk()];
+      const [first] = proxy.connections;
+      first?.set({ mode: 'stall' });
+      one.socket.write('held');
+      two.socket.write('through');
+      await two.until(() => two.received === 'hi;through');
+      expect(one.received).toBe('hi;');
+      first?.set({});
+      await one.until(() => one.received === 'hi;held');
+      await proxy.set({ mode: 'stall' });
+      one.socket.write('!');
+      await one.until(() => one.received === 'hi;held!');
+      first?.clear();
+      one.socket.write('?');
+      await settle();
+      expect(one.received).toBe('hi;held!');
+      expect(first).toMatchObject({ id: 1, open: true, requestBytes: 8, responseBytes: 8 });
+    });
+
+    it('reset and close end one connection', async () => {
+      const [one, two, three] = [await talk(), await talk(), await talk()];
+      proxy.connections[0]?.reset();
+      proxy.connections[1]?.close();
+      await one.closed;
+      await two.until(() => two.ended);
+      expect([one.error, two.error]).toEqual(['ECONNRESET', undefined]);
+      three.socket.write('on');
+      await three.until(() => three.received === 'hi;on');
+      expect(proxy).toMatchObject({ opened: 3, open: 1 });
+    });
+
+    it('resetConnections ends what is open, and lets new ones through', async () => {
+      const clients = [await talk(), await talk()];
+      proxy.resetConnections();
+      await Promise.all(clients.map((client) => client.closed));
+      expect(clients.map((client) => client.error)).toEqual(['ECONNRESET', 'ECONNRESET']);
+      expect(proxy.open).toBe(0);
+      expect(await talk()).toMatchObject({ received: 'hi;' });
+    });
+
+    it('a client that goes away is no longer counted, also while nothing is forwarded', async () => {
+      const client = await talk();
+      await proxy.set({ mode: 'black-hole' });
+      client.socket.write('request');
+      client.socket.destroy();
+      await expect.poll(() => proxy.open).toBe(0);
+    });
+  });
+
+  it('retarget sends new connections to another server', async () => {
+    const other = new EchoServer();
+    const client = await talk();
+    proxy.retarget({ port: await other.listen() });
+    await talk();
+    client.socket.write('old');
+    await client.until(() => client.received === 'hi;old');
+    expect([server.sockets.length, other.sockets.length]).toEqual([1, 1]);
+    await other.close();
+  });
+
+  describe('close', () => {
+    it('ends every connection in every state, frees the port, and leaves no timer', async () => {
+      const clock = new VirtualClock();
+      await proxy.close();
+      proxy = await faultProxy({ target: { port: server.port }, clock });
+      const open = [await talk()];
+      for (const mode of ['black-hole', 'stall', 'half-open'] as const) {
+        await proxy.set({ mode });
+        open.push(new Client(proxy.port));
+        await expect.poll(() => proxy.opened).toBe(open.length);
+      }
+      await proxy.set({ delay: 1_000 });
+      const late = new Client(proxy.port);
+      late.socket.write('in flight');
+      await expect.poll(() => clock.pending).toBe(1);
+      const { port } = proxy;
+      await Promise.all([proxy.close(), proxy.close()]);
+      expect(proxy.connections).toEqual([]);
+      expect(clock.pending).toBe(0);
+      await Promise.all(
+        [...open, late].map((client) =>
+          client.until(() => client.ended || client.error !== undefined),
+        ),
+      );
+      for (const client of [...open, late]) client.socket.destroy();
+      await expect.poll(() => server.sockets.every((socket) => socket.closed)).toBe(true);
+      const refused = new Client(port);
+      await refused.closed;
+      expect(refused.error).toBe('ECONNREFUSED');
+      await proxy.set({ delay: 5 });
+    });
+
+    it('happens at the end of an await using block', async () => {
+      const own = await faultProxy({ target: { port: server.port } });
+      await own[Symbol.asyncDispose]();
+      const refused = new Client(own.port);
+      await refused.closed;
+      expect(refused.error).toBe('ECONNREFUSED');
+    });
+  });
+
+  describe('refuse', () => {
+    it('is undone in the order of the calls, awaited or not', async () => {
+      const changes = [
+        proxy.set({ mode: 'refuse' }),
+        proxy.clear(),
+        proxy.set({ mode: 'refuse' }),
+        proxy.clear(),
+      ];
+      await Promise.all(changes);
+      expect(await talk()).toMatchObject({ received: 'hi;' });
+      void proxy.clear();
+      await proxy.set({ mode: 'refuse' });
+      const refused = new Client(proxy.port);
+      await refused.closed;
+      expect(refused.error).toBe('ECONNREFUSED');
+    });
+
+    it('waits for the port when somebody else has it for a moment', async () => {
+      const { port } = proxy;
+      await proxy.set({ mode: 'refuse' });
+      const thief = new EchoServer();
+      await thief.listen(port);
+      const back = proxy.clear();
+      await settle();
+      await thief.close();
+      await back;
+      expect(await talk()).toMatchObject({ received: 'hi;' });
+    });
+  });
+
+  describe('options', () => {
+    it.each([
+      [undefined, 'faultProxy options must be an object, but got undefined'],
+      [{}, 'faultProxy.target must be given, but got undefined'],
+      [{ target: {} }, 'faultProxy.target.port must be given, but got undefined'],
+      [{ target: { port: 0 } }, 'faultProxy.target.port must be a port from 1 to 65535, but got 0'],
+      [
+        { target: { port: 1, hots: 'x' } },
+        'faultProxy.target.hots is not an option; known are host, port',
+      ],
+      [
+        { target: { port: 1 }, port: 70_000 },
+        'faultProxy.port must be a port from 0 to 65535, but got 70000',
+      ],
+      [{ target: { port: 1 }, latency: 5 }, 'faultProxy.latency is not an option'],
+      [
+        { target: { port: 1 }, faults: { delay: -1 } },
+        'faults.delay must be a number of milliseconds of at least 0, but got -1',
+      ],
+      [
+        { target: { port: 1 }, onConnection: 1 },
+        'faultProxy.onConnection must be a function, but got 1',
+      ],
+      [{ target: { port: 1 }, clock: {} }, 'faultProxy.clock must be a Clock'],
+    ])('refuses %o', async (options, message) => {
+      await expect(faultProxy(options as FaultProxyOptions)).rejects.toThrow(message);
+    });
+
+    it.each([
+      [{ latency: 5 }, 'faults.latency is not an option; known are'],
+      [
+        { mode: 'broken' },
+        "faults.mode must be one of 'forward', 'black-hole', 'stall', 'half-open', 'reset', 'close', 'refuse', but got 'broken'",
+      ],
+      [
+        { delay: Number.NaN },
+        'faults.delay must be a number of milliseconds of at least 0, but got NaN',
+      ],
+      [
+        { jitterDelay: Number.POSITIVE_INFINITY },
+        'faults.jitterDelay must be a number of milliseconds of at least 0, but got Infinity',
+      ],
+      [
+        { bytesPerSecond: 0 },
+        'faults.bytesPerSecond must be a number above 0, or Infinity, but got 0',
+      ],
+      [
+        { request: { delay: '5' } },
+        "faults.request.delay must be a number of milliseconds of at least 0, but got '5'",
+      ],
+      [
+        { response: { mode: 'reset' } },
+        "faults.response.mode must be one of 'forward', 'black-hole', 'stall', but got 'reset'",
+      ],
+      [{ cut: 5 }, 'faults.cut must be an object that says where, but got 5'],
+      [
+        { cut: { afterBytes: 1.5 } },
+        'faults.cut.afterBytes must be a whole number of at least 0, but got 1.5',
+      ],
+      [
+        { cut: { afterPattern: '' } },
+        "faults.cut.afterPattern must be a string or bytes, at least one, but got ''",
+      ],
+      [{ cut: { by: 'refuse' } }, 'faults.cut.by must be one of'],
+    ])('set refuses %o and keeps the faults', async (faults, message) => {
+      expect(() => proxy.set(faults as ProxyFaults)).toThrow(message);
+      expect(await talk()).toMatchObject({ received: 'hi;' });
+    });
+
+    it('a connection can not be set to refuse', async () => {
+      await talk();
+      expect(() => proxy.connections[0]?.set({ mode: 'refuse' } as object)).toThrow(
+        'faults.mode must be one of',
+      );
+    });
+
+    it('rejects when the port is taken', async () => {
+      await expect(
+        faultProxy({ target: { port: server.port }, port: server.port }),
+      ).rejects.toMatchObject({ code: 'EADDRINUSE' });
     });
   });
 });

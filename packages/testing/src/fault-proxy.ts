@@ -122,6 +122,8 @@ export class FaultProxy {
   readonly #shared: ConnectionHost & { target: Required<ProxyTarget>; faults: ResolvedFaults };
   #port: number;
   #server: Server | undefined;
+  /** Whether it has listened before, so that the port is its own to get back. */
+  #listened = false;
   /** The last change of the listener; the next one waits for it. */
   #listening: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -245,10 +247,11 @@ export class FaultProxy {
         await once(server, 'listening');
         this.#port = (server.address() as AddressInfo).port;
         this.#server = server;
+        this.#listened = true;
       } catch (error) {
         const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
         // While the port was given up, an outgoing connection may have got it for a moment.
-        if (!taken || this.#opened === 0 || attempt >= LISTEN_ATTEMPTS) throw error;
+        if (!taken || !this.#listened || attempt >= LISTEN_ATTEMPTS) throw error;
         await new Promise((resolve) => setTimeout(resolve, LISTEN_PAUSE));
       }
     }
@@ -271,7 +274,10 @@ export class FaultProxy {
   }
 }
 
-function resolveTarget(target: ProxyTarget): Required<ProxyTarget> {
+function resolveTarget(target: ProxyTarget | undefined): Required<ProxyTarget> {
+  if (target === undefined) {
+    throw new InvalidOptionError('faultProxy.target', target, 'must be given');
+  }
   checkOptions('faultProxy.target', target, targetRules);
   if (target.port === undefined) {
     throw new InvalidOptionError('faultProxy.target.port', target.port, 'must be given');

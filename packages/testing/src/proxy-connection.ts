@@ -11,6 +11,7 @@ import {
   resolveFaults,
 } from './proxy-faults.js';
 import { ProxyFlow } from './proxy-flow.js';
+import { resetSocket } from './reset-socket.js';
 
 /** Where a proxy forwards to. */
 export interface ProxyTarget {
@@ -119,9 +120,8 @@ export class ProxiedConnection implements ProxyConnection {
 
   reset(): void {
     this.#finish();
-    this.#client.resetAndDestroy();
-    if (this.#upstream?.connecting === true) this.#upstream.destroy();
-    else this.#upstream?.resetAndDestroy();
+    resetSocket(this.#client);
+    if (this.#upstream !== undefined) resetSocket(this.#upstream);
   }
 
   close(): void {
@@ -184,25 +184,23 @@ export class ProxiedConnection implements ProxyConnection {
 
   #flow(direction: 'request' | 'response'): ProxyFlow {
     const { clock, random, faults } = this.#host;
-    const flow: ProxyFlow = new ProxyFlow(
+    return new ProxyFlow(
       {
         clock,
         random,
         onBytes: (count) => this.#host.onBytes(direction, count),
-        onCut: (by) => this.#onCut(flow, by),
+        onCut: (by) => this.#onCut(by),
       },
       faults[direction],
       undefined,
     );
-    return flow;
   }
 
-  #onCut(flow: ProxyFlow, by: ResolvedCut['by']): void {
+  #onCut(by: ResolvedCut['by']): void {
     if (this.#finished) return;
     if (by === 'reset') this.reset();
     else if (by === 'close') this.close();
     else if (by === 'half-open') this.#halfOpen();
-    else if (by === 'black-hole') flow.kill();
   }
 
   #checkClosed(): void {

@@ -4,8 +4,9 @@
  * beyond `MAX_QUEUED_BYTES` held here the source is paused.
  */
 import type { Socket } from 'node:net';
-import type { Clock, Random } from '@resil/core';
+import { type Clock, type Random, systemClock } from '@resil/core';
 import type { ResolvedCut, ResolvedFlow } from './proxy-faults.js';
+import { resetSocket } from './reset-socket.js';
 
 /** Bytes in flight in one direction: enough for 10 MB/s at a delay of 100 ms. */
 const MAX_QUEUED_BYTES = 1_048_576;
@@ -13,6 +14,11 @@ const MAX_QUEUED_BYTES = 1_048_576;
 const MAX_WRITING_BYTES = 65_536;
 /** Length of a slice under a bandwidth limit, in ms. */
 const SLICE_DURATION = 20;
+/**
+ * Real time between the last bytes before a cut and its RST, in ms. A peer that finds both at once
+ * may take the RST for an orderly end (libuv does: POLLHUP after a partial read is an EOF).
+ */
+const RESET_PAUSE = 20;
 /** A timer that is early by less than this, in ms, counts as on time. */
 const EARLY = 1e-3;
 
@@ -39,7 +45,7 @@ export class ProxyFlow {
   #sink: Socket | undefined;
   #faults: ResolvedFlow;
   #cut: Cutter | undefined;
-  /** A cut that ended the flow of this direction until the faults are set anew. */
+  /** A cut stalls this direction until the faults are set anew. */
   #halted = false;
   /** Bytes were lost, so nothing may follow. */
   #dead = false;
@@ -51,6 +57,7 @@ export class ProxyFlow {
   /** When the link is free for the next slice. */
   #freeAt = Number.NEGATIVE_INFINITY;
   #cancelTimer: (() => void) | undefined;
+  #cancelReset: (() => void) | undefined;
   #bytes = 0;
 
   constructor(host: FlowHost, faults: ResolvedFlow, cut: ResolvedCut | undefined) {
@@ -105,10 +112,11 @@ export class ProxyFlow {
     this.#regulate();
   }
 
-  /** Gives back the timer and what is held. */
+  /** Gives back timers and what is held. */
   dispose(): void {
     this.#dead = true;
     this.#discard();
+    this.#cancelReset?.();
   }
 
   #discard(): void {
@@ -157,7 +165,7 @@ export class ProxyFlow {
       if (segment.what === 'end' || segment.what === 'reset') {
         this.#shift();
         if (segment.what === 'end') sink.end();
-        else sink.resetAndDestroy();
+        else resetSocket(sink);
       } else {
         this.#send(sink, segment, segment.what, now);
       }
@@ -178,11 +186,10 @@ export class ProxyFlow {
     this.#freeAt =
       Math.max(this.#freeAt, now - SLICE_DURATION) + (piece.length * 1000) / bytesPerSecond;
     const by = limit === Number.POSITIVE_INFINITY ? undefined : this.#cut?.by;
-    if (by !== undefined) {
-      this.#cut = undefined;
-      this.#halted = true;
-    }
+    if (by !== undefined) this.#cut = undefined;
     this.#write(sink, piece, by);
+    if (by === 'stall') this.#halted = true;
+    else if (by !== undefined) this.kill();
   }
 
   #write(sink: Socket, piece: Buffer, by: ResolvedCut['by'] | undefined): void {
@@ -191,8 +198,9 @@ export class ProxyFlow {
     this.#writingBytes += piece.length;
     sink.write(piece, () => {
       this.#writingBytes -= piece.length;
-      // One turn later: what was written has then left this process.
-      if (by !== undefined) setImmediate(() => this.#host.onCut(by));
+      if (by === 'reset') {
+        this.#cancelReset = systemClock.schedule(() => this.#host.onCut(by), RESET_PAUSE);
+      } else if (by !== undefined) this.#host.onCut(by);
       else if (this.#cancelTimer === undefined) this.#pump();
     });
   }
