@@ -16,7 +16,7 @@ export {
 // Time, chance and waiting
 export { type Clock, systemClock } from './clock.js';
 // Events
-export { type ErrorReporter, observe, reportErrorsTo } from './emitter.js';
+export { type ErrorReporter, observe, report, reportErrorsTo } from './emitter.js';
 // Errors
 export {
   BulkheadFullError,
@@ -82,8 +82,9 @@ export {
   retryBudget,
   retryBudgetDefaults,
 } from './retry-budget.js';
+export { SingleLayer } from './single-layer.js';
 export { sleep } from './sleep.js';
-export { type StandardOptions, standard, standardDefaults } from './standard.js';
+export { type StandardOptions, standard, standardDefaults, standardRules } from './standard.js';
 // Timeout
 export { Timeout, type TimeoutOptions, timeout, timeoutDefaults } from './timeout.js';
 

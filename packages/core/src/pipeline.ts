@@ -4,14 +4,7 @@
  * operation is the last.
  */
 import type { Call, CallOptions } from './call.js';
-import {
-  type CallHost,
-  type CallState,
-  isObserved,
-  type Operation,
-  RootCall,
-  type Scope,
-} from './call-state.js';
+import { type CallState, isObserved, type Operation, RootCall, type Scope } from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
 import { type DeadlineWheel, deadlinesOf } from './deadline-wheel.js';
 import { Emitter } from './emitter.js';
@@ -58,7 +51,7 @@ export type WrapOptions<Args extends readonly unknown[]> =
  * Layers around an operation. An instance is shared by all calls; nested in another pipeline it
  * stands for its layers.
  */
-export class Pipeline implements CompositeLayer, CallHost {
+export class Pipeline implements CompositeLayer {
   readonly name: string | undefined;
   readonly layers: readonly Layer[];
   readonly clock: Clock;
@@ -71,11 +64,10 @@ export class Pipeline implements CompositeLayer, CallHost {
   #admitting: Pipeline | undefined;
 
   /** @throws {@link InvalidOptionError} for bad options, what is not a layer, and layers on different clocks. */
-  constructor(
-    options: PipelineOptions,
-    layers: readonly Layer[],
-    emitter: Emitter = new Emitter(),
-  ) {
+  constructor(options: PipelineOptions, layers: readonly Layer[]);
+  /** @internal */
+  constructor(options: PipelineOptions, layers: readonly Layer[], emitter: Emitter);
+  constructor(options: PipelineOptions, layers: readonly Layer[], emitter = new Emitter()) {
     checkOptions('pipeline', options, pipelineRules);
     for (const layer of layers) checkLayer(layer);
     const { name, key, classify } = options;

@@ -91,7 +91,8 @@ const off = oneOfRule(false);
 const partRule = eitherRule(objectRule('an options object'), off);
 const limitRule = eitherRule(positiveDurationRule(), off);
 
-const rules: OptionRules<StandardOptions> = {
+/** What is allowed for each option of {@link standard}, for adapters whose options add to them. */
+export const standardRules: OptionRules<StandardOptions> = {
   name: nameRule,
   key: nameRule,
   totalTimeout: limitRule,
@@ -120,7 +121,7 @@ const rules: OptionRules<StandardOptions> = {
  * ```
  */
 export function standard(options: StandardOptions = {}): Pipeline {
-  checkOptions('standard', options, rules);
+  checkOptions('standard', options, standardRules);
   const { name, key, classify, random } = options;
   const clock = options.clock ?? systemClock;
   const totalTimeout = options.totalTimeout ?? standardDefaults.totalTimeout;
