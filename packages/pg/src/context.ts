@@ -1,5 +1,5 @@
 /** One wrapped pool, as its parts share it; and the guarded calls that are made on it. */
-import { type Call, type CallOptions, isRefusal } from '@resil/core';
+import { type Call, type CallOptions, isRefusal, isResilienceError } from '@resil/core';
 import type { Pool, PoolClient } from 'pg';
 import { type Acquired, ClientSource, type RawPool } from './acquire.js';
 import type { PgCallState, ResolvedPgOptions } from './options.js';
@@ -8,7 +8,7 @@ import { executeAlways, type PipelineSet, Pipelines } from './pipelines.js';
 import { inTransaction, type RawClient, transactionStatus } from './raw-client.js';
 import { deliver, faultOf, nameOf, type QueryRequest, readRequest, textOf } from './request.js';
 import { type Checkout, Session } from './session.js';
-import { Statement } from './statement.js';
+import { outcomeUnknown, Statement } from './statement.js';
 import { statementKind } from './statement-kind.js';
 
 type RawQuery = (...args: unknown[]) => unknown;
@@ -186,7 +186,13 @@ export class PoolContext {
     const options = optionsOf(request, state, checkout);
     if (!transaction && kind !== 'begin') return set.whole.execute(operation, options);
     if (kind === 'begin' || kind === 'other') return set.held.execute(operation, options);
-    return executeAlways(set, operation, options, isRefusal);
+    const promise = executeAlways(set, operation, options, isRefusal);
+    if (!commit) return promise;
+    // A timeout answers in place of the statement.
+    return promise.catch((error) => {
+      const cut = isResilienceError(error) && error.code === 'RESIL_TIMEOUT';
+      throw cut && state.phase === 'sent' ? outcomeUnknown(this.options.name, error) : error;
+    });
   }
 }
 

@@ -32,6 +32,15 @@ const SET_TIMEOUT = `select set_config('statement_timeout',
 /** Longest `statement_timeout` that the server takes, as a power of two. */
 const MAX_TIMEOUT = 2 ** 30;
 
+/** The error for a COMMIT that was sent and not answered. */
+export function outcomeUnknown(name: string, cause: unknown): OutcomeUnknownError {
+  return new OutcomeUnknownError(
+    name,
+    'COMMIT was sent and its answer did not come; the transaction may or may not be committed',
+    cause,
+  );
+}
+
 /** A statement on its way. Made for one run; not shared. */
 export class Statement {
   readonly #session: Session;
@@ -74,7 +83,7 @@ export class Statement {
   abort(error: unknown): void {
     if (this.#settled) return;
     const unknown = this.#commit && this.#state.phase === 'sent';
-    this.#reject(unknown ? this.#outcomeUnknown(error) : error);
+    this.#reject(unknown ? outcomeUnknown(this.#session.options.name, error) : error);
     if (this.#ended) return;
     if (!this.#submitted || this.#withdraw()) this.#finish();
     // A COMMIT can't be called back; what it did can't be known any more either.
@@ -142,7 +151,7 @@ export class Statement {
     if (fatal) this.#session.evict = true;
     const unknown = this.#commit && this.#state.phase === 'sent' && effect === 'maybe';
     this.#finish();
-    this.#reject(unknown ? this.#outcomeUnknown(error) : error);
+    this.#reject(unknown ? outcomeUnknown(this.#session.options.name, error) : error);
   }
 
   /** Takes it back from pg's own queue if it was not sent yet; as `Client#cancel` in pg's lib/client.js does. */
@@ -181,14 +190,6 @@ export class Statement {
       giveUp();
       end();
     }, options.cancelGraceDuration);
-  }
-
-  #outcomeUnknown(cause: unknown): OutcomeUnknownError {
-    return new OutcomeUnknownError(
-      this.#session.options.name,
-      'the connection was lost while COMMIT was under way; the transaction may or may not be committed',
-      cause,
-    );
   }
 
   #reject(error: unknown): void {

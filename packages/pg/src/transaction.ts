@@ -42,6 +42,7 @@ import { insideTransaction, warnIfNested } from './nested-use.js';
 import { inTransaction } from './raw-client.js';
 import { contextOf } from './resilient.js';
 import type { Checkout, Session } from './session.js';
+import { outcomeUnknown } from './statement.js';
 
 /** Isolation levels of PostgreSQL. */
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
@@ -164,10 +165,22 @@ export async function transaction<T>(
   checkOptions('transaction', options, rules);
   warnIfNested(context);
   const { signal, deadline, key, name = transactionDefaults.name } = options;
-  return repeated(context, options).execute(
-    (call) => attempt(context, fn, options, call.deadline),
-    { signal, deadline, key, name },
-  );
+  const progress: Progress = { committing: false };
+  try {
+    return await repeated(context, options).execute(
+      (call) => attempt(context, fn, options, call.deadline, progress),
+      { signal, deadline, key, name },
+    );
+  } catch (error) {
+    // The deadline answers in place of the COMMIT.
+    const cut = isResilienceError(error) && error.code === 'RESIL_TIMEOUT';
+    throw cut && progress.committing ? outcomeUnknown(context.options.name, error) : error;
+  }
+}
+
+/** How far a transaction has come. */
+interface Progress {
+  committing: boolean;
 }
 
 function repeated(context: PoolContext, options: TransactionOptions): Pipeline {
@@ -211,6 +224,7 @@ async function attempt<T>(
   fn: (client: PoolClient) => T | PromiseLike<T>,
   options: TransactionOptions,
   deadline: number,
+  progress: Progress,
 ): Promise<T> {
   const { signal, key, priority } = options;
   const limits: CallOptions = { signal, deadline, key, priority };
@@ -222,9 +236,11 @@ async function attempt<T>(
   try {
     await client.query(beginOf(context, options, deadline));
     const result = await insideTransaction(context, () => fn(client));
+    progress.committing = true;
     await commit(context, session, checkout, client);
     return result;
   } catch (error) {
+    progress.committing = false;
     checkout.scope = undefined;
     if (!session.evict) await rollback(session, client);
     throw error;
