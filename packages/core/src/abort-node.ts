@@ -33,6 +33,7 @@ export class AbortNode {
   #first: Link | undefined;
   /** Takes us off the source; `undefined` while we don't hang on it. */
   #leaveSource: (() => void) | undefined;
+  #closed = false;
 
   constructor(source: AbortSource) {
     this.#source = source;
@@ -69,8 +70,13 @@ export class AbortNode {
     }
   }
 
-  /** No longer follows the source. */
+  /** No longer follows the source, for good. */
   close(): void {
+    this.#closed = true;
+    this.#leave();
+  }
+
+  #leave(): void {
     this.#leaveSource?.();
     this.#leaveSource = undefined;
   }
@@ -81,11 +87,11 @@ export class AbortNode {
     else link.previous.next = link.next;
     if (link.next !== undefined) link.next.previous = link.previous;
     link.owner = undefined;
-    if (this.#first === undefined && this.#controller === undefined) this.close();
+    if (this.#first === undefined && this.#controller === undefined) this.#leave();
   }
 
   #joinSource(): void {
-    if (this.#source === undefined || this.#leaveSource !== undefined) return;
+    if (this.#closed || this.#source === undefined || this.#leaveSource !== undefined) return;
     const tell: AbortListener = (reason) => this.tell(reason);
     this.#leaveSource =
       this.#source instanceof AbortNode ? this.#source.add(tell) : hubOf(this.#source).add(tell);

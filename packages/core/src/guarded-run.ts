@@ -170,6 +170,7 @@ class GuardedRun implements ExpiryListener {
     const deadline = limit.duration === undefined ? call.deadline : this.startedAt + limit.duration;
     // An outer deadline that comes first cuts this one short as well.
     if (limit.duration !== undefined && deadline >= call.deadline) return undefined;
+    if (deadline <= this.startedAt) throw new TimeoutError(limit.name, 0);
     const timed = new TimedCall(call, deadline, this);
     call.root.host.deadlines.add(timed, this.startedAt);
     this.call = timed;

@@ -156,6 +156,9 @@ export class Pipeline implements CompositeLayer {
   }
 
   #start(operation: Operation, options: CallOptions | undefined): Promise<unknown> {
+    if (Number.isNaN(options?.deadline)) {
+      return Promise.reject(new InvalidOptionError('call.deadline', NaN, 'must be a number'));
+    }
     const call = new RootCall(this, operation, options);
     const observed = isObserved(this.scope);
     if (observed) call.emit({ type: 'call.started' });
@@ -216,6 +219,7 @@ const DEADLINE: StretchEntry = {
 const operationStage: Stage = {
   run(call) {
     for (let at: CallState | undefined = call; at !== undefined; at = at.parent) at.started = true;
+    call.root.walkingIn = false;
     try {
       const result = call.root.operation(call);
       return result instanceof Promise ? result : Promise.resolve(result);
