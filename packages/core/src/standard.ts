@@ -43,13 +43,13 @@ export interface StandardOptions {
   /**
    * Milliseconds for the whole call, retries and waiting included.
    *
-   * @defaultValue `standardDefaults.totalTimeout` (10,000)
+   * @defaultValue `standardDefaults.totalTimeout` (10,000), or `attemptTimeout` if that is longer
    */
   readonly totalTimeout?: number | false | undefined;
   /**
    * Milliseconds for each attempt. At most `totalTimeout`.
    *
-   * @defaultValue `standardDefaults.attemptTimeout` (3,000)
+   * @defaultValue `standardDefaults.attemptTimeout` (3,000), or `totalTimeout` if that is shorter
    */
   readonly attemptTimeout?: number | false | undefined;
   /** Overrides of the retry; its budget is one of this pipeline's own unless it is given. */
@@ -72,8 +72,18 @@ export interface StandardOptions {
 export const standardDefaults: {
   readonly totalTimeout: number;
   readonly attemptTimeout: number;
-  readonly circuitBreaker: CircuitBreakerOptions;
-  readonly bulkhead: BulkheadOptions;
+  readonly circuitBreaker: {
+    readonly failureRatio: number;
+    readonly minimumCalls: number;
+    readonly window: { readonly duration: number };
+    readonly resetTimeout: number;
+    readonly halfOpenCalls: number;
+  };
+  readonly bulkhead: {
+    readonly maxConcurrentCalls: number;
+    readonly maxQueueSize: number;
+    readonly queueTimeout: number;
+  };
 } = Object.freeze({
   totalTimeout: 10_000,
   attemptTimeout: 3_000,
@@ -124,47 +134,73 @@ export function standard(options: StandardOptions = {}): Pipeline {
   checkOptions('standard', options, standardRules);
   const { name, key, classify, random } = options;
   const clock = options.clock ?? systemClock;
-  const totalTimeout = options.totalTimeout ?? standardDefaults.totalTimeout;
-  const attemptTimeout = options.attemptTimeout ?? standardDefaults.attemptTimeout;
-  const breakerOptions = partOf(options.circuitBreaker, breakerDefaults(options.circuitBreaker));
-  checkTogether(totalTimeout, attemptTimeout, breakerOptions, options.retry);
+  const { totalTimeout, attemptTimeout } = timeoutsOf(options);
+  const retryOptions = retryPart(options.retry, totalTimeout);
+  const breakerOptions = breakerPart(options.circuitBreaker, attemptTimeout);
+  checkTogether(totalTimeout, attemptTimeout, breakerOptions, retryOptions);
   const layers: Layer[] = [];
   if (options.fallback) layers.push(fallback(options.fallback));
   if (totalTimeout !== false)
     layers.push(timeout({ name: 'total timeout', duration: totalTimeout }));
-  if (options.retry !== false) {
-    const budget = options.retry?.budget ?? retryBudget({ clock });
-    layers.push(retry({ random, ...options.retry, budget }));
+  if (retryOptions !== false) {
+    const budget = retryOptions.budget ?? retryBudget({ clock });
+    layers.push(retry({ random, ...retryOptions, budget }));
   }
-  if (breakerOptions !== false) {
-    layers.push(circuitBreaker({ name, clock, ...breakerOptions }));
+  if (breakerOptions !== false) layers.push(circuitBreaker({ name, clock, ...breakerOptions }));
+  if (options.bulkhead !== false) {
+    layers.push(bulkhead({ name, ...standardDefaults.bulkhead, ...options.bulkhead }));
   }
-  const bulkheadOptions = partOf(options.bulkhead, standardDefaults.bulkhead);
-  if (bulkheadOptions !== false) layers.push(bulkhead({ name, ...bulkheadOptions }));
-  if (attemptTimeout !== false)
+  if (attemptTimeout !== false) {
     layers.push(timeout({ name: 'attempt timeout', duration: attemptTimeout }));
+  }
   return new Pipeline({ name, key, classify, clock }, layers);
 }
 
-function partOf<Options extends object>(
-  own: Options | false | undefined,
-  defaults: Options,
-): Options | false {
-  return own === false ? false : { ...defaults, ...own };
+interface Timeouts {
+  readonly totalTimeout: number | false;
+  readonly attemptTimeout: number | false;
 }
 
-/** A breaker that is told to go by consecutive failures takes nothing from the defaults by ratio. */
-function breakerDefaults(own: CircuitBreakerOptions | false | undefined): CircuitBreakerOptions {
-  const { resetTimeout, halfOpenCalls } = standardDefaults.circuitBreaker;
-  if (own && own.failureThreshold !== undefined) return { resetTimeout, halfOpenCalls };
-  return standardDefaults.circuitBreaker;
+/** A timeout that is left out follows the one that is given. */
+function timeoutsOf(options: StandardOptions): Timeouts {
+  const { totalTimeout: defaultTotal, attemptTimeout: defaultAttempt } = standardDefaults;
+  const attemptTimeout =
+    options.attemptTimeout ?? Math.min(defaultAttempt, options.totalTimeout || Infinity);
+  const totalTimeout = options.totalTimeout ?? Math.max(defaultTotal, attemptTimeout || 0);
+  return { totalTimeout, attemptTimeout };
+}
+
+/** Delays that are left out leave time for the attempts. */
+function retryPart(
+  own: RetryOptions | false = {},
+  totalTimeout: number | false,
+): RetryOptions | false {
+  if (own === false || totalTimeout === false || own.baseDelay !== undefined) return own;
+  const baseDelay = Math.min(retryDefaults.baseDelay, totalTimeout / 10, own.maxDelay ?? Infinity);
+  return { ...own, baseDelay };
+}
+
+function breakerPart(
+  own: CircuitBreakerOptions | false = {},
+  attemptTimeout: number | false,
+): CircuitBreakerOptions | false {
+  if (own === false) return false;
+  const { window, ...defaults } = standardDefaults.circuitBreaker;
+  // A breaker that goes by consecutive failures takes nothing of what goes by ratio.
+  if (own.failureThreshold !== undefined) {
+    const { resetTimeout, halfOpenCalls } = defaults;
+    return { resetTimeout, halfOpenCalls, ...own };
+  }
+  const duration = Math.max(window.duration, 2 * (attemptTimeout || 0));
+  const minimumCalls = Math.min(defaults.minimumCalls, own.window?.calls ?? Infinity);
+  return { ...defaults, minimumCalls, window: { duration }, ...own };
 }
 
 function checkTogether(
   totalTimeout: number | false,
   attemptTimeout: number | false,
   breaker: CircuitBreakerOptions | false,
-  retryOptions: RetryOptions | false | undefined,
+  retryOptions: RetryOptions | false,
 ): void {
   if (totalTimeout !== false && attemptTimeout !== false && attemptTimeout > totalTimeout) {
     throw new InvalidOptionError(
@@ -181,24 +217,18 @@ function checkTogether(
       `must be at least two attempt timeouts (${2 * attemptTimeout})`,
     );
   }
-  if (totalTimeout !== false && retryOptions !== false)
-    checkDelays(totalTimeout, retryOptions ?? {});
+  if (totalTimeout !== false && retryOptions !== false) checkDelays(totalTimeout, retryOptions);
 }
 
 /** The delays without their jitter must leave time for the attempts. */
 function checkDelays(totalTimeout: number, options: RetryOptions): void {
-  const maxAttempts = options.maxAttempts ?? retryDefaults.maxAttempts;
-  if (maxAttempts === Infinity || typeof options.backoff === 'function') return;
+  const { maxAttempts = retryDefaults.maxAttempts, backoff = retryDefaults.backoff } = options;
+  if (maxAttempts === Infinity || typeof backoff === 'function') return;
   const baseDelay = options.baseDelay ?? retryDefaults.baseDelay;
-  const settings = {
-    baseDelay,
-    maxDelay: options.maxDelay ?? Math.max(baseDelay, retryDefaults.maxDelay),
-    backoff: options.backoff ?? retryDefaults.backoff,
-    jitter: 'none',
-  } as const;
+  const maxDelay = options.maxDelay ?? Math.max(baseDelay, retryDefaults.maxDelay);
   let sum = 0;
   for (let attempt = 1; attempt < maxAttempts; attempt++) {
-    sum += longestDelay(settings, attempt);
+    sum += longestDelay({ baseDelay, maxDelay, backoff, jitter: 'none' }, attempt);
     if (sum < totalTimeout) continue;
     throw new InvalidOptionError(
       'standard.retry',
