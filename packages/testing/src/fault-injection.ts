@@ -118,6 +118,7 @@ export interface InjectionCounts {
  *   latency: { ratio: 0.5, delay: 100, maxDelay: 300 },
  * });
  * const quotes = pipeline(retry({ maxAttempts: 3 }), chaos);
+ * await quotes.execute(() => 42);
  * ```
  */
 export function faultInjection(options: FaultInjectionOptions): FaultInjection {

@@ -98,13 +98,22 @@ const LISTEN_PAUSE = 20;
  *
  * @example
  * ```ts
- * const proxy = await faultProxy({ target: { port: 5432 } });
- * const pool = new Pool({ host: proxy.host, port: proxy.port });
- * await proxy.set({ delay: 200, jitterDelay: 50 });   // open connections too
+ * import { connect, createServer } from 'node:net';
+ *
+ * const server = createServer((socket) => socket.pipe(socket));
+ * server.listen(5_555, '127.0.0.1');
+ *
+ * const proxy = await faultProxy({ target: { port: 5_555 } });
+ * const client = connect(proxy.port, proxy.host);
+ *
+ * await proxy.set({ delay: 200, jitterDelay: 50 }); // open connections too
  * await proxy.set({ mode: 'black-hole' });
  * await proxy.set({ cut: { afterPattern: '\r\n\r\n', afterBytes: 10 } });
  * await proxy.clear();
+ *
+ * client.destroy();
  * await proxy.close();
+ * server.close();
  * ```
  */
 export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy> {
@@ -252,7 +261,7 @@ export class FaultProxy {
         const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
         // While the port was given up, an outgoing connection may have got it for a moment.
         if (!taken || !this.#listened || attempt >= LISTEN_ATTEMPTS) throw error;
-        await new Promise((resolve) => setTimeout(resolve, LISTEN_PAUSE));
+        await new Promise<void>((resolve) => systemClock.schedule(resolve, LISTEN_PAUSE));
       }
     }
     // The faults may have changed while the listener was on its way.

@@ -81,10 +81,10 @@ const rules: OptionRules<FaultScriptOptions> = {
  *
  * @example
  * ```ts
- * const quotes = pipeline(
- *   retry({ maxAttempts: 3, clock }),
- *   faultScript([inject.fail(new Error('down')), inject.delay(300), inject.ok]),
- * );
+ * const clock = new VirtualClock();
+ * const script = faultScript([inject.fail(new Error('down')), inject.delay(300)]);
+ * const quotes = pipeline({ clock }, retry({ maxAttempts: 3 }), script);
+ * const attempt = await clock.runUntilSettled(quotes.execute(({ attempt }) => attempt)); // 2
  * ```
  */
 export function faultScript(

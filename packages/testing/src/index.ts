@@ -4,7 +4,7 @@
  */
 
 // Contract suites
-export type { AdapterContract, AdapterContractOptions, AdapterFault } from './adapter-contract.js';
+export type { AdapterContract, AdapterContractOptions, AdapterFault } from './adapter-bench.js';
 export { describeAdapterContract } from './adapter-contract.js';
 // Fault injection
 export type {
@@ -22,7 +22,7 @@ export type { FaultProxyOptions } from './fault-proxy.js';
 export { FaultProxy, faultProxy, faultProxyDefaults } from './fault-proxy.js';
 export type { FaultScriptOptions, ScriptedFault } from './fault-script.js';
 export { FaultScript, faultScript, faultScriptDefaults, inject } from './fault-script.js';
-export type { LayerContract, LayerSurroundings, LayerWait } from './layer-contract.js';
+export type { LayerContract, LayerSurroundings, LayerWait } from './layer-bench.js';
 export { describeLayerContract } from './layer-contract.js';
 export type { ProxyConnection, ProxyTarget } from './proxy-connection.js';
 export type {

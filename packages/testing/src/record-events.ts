@@ -40,9 +40,10 @@ export interface EventRecorder {
  *
  * @example
  * ```ts
- * const recorder = recordEvents(pipeline);
- * await pipeline.execute(fn);
- * expect(recorder.types).toEqual(['call.started', 'call.succeeded']);
+ * const quotes = pipeline('quotes', retry({ maxAttempts: 3 }));
+ * const recorder = recordEvents(quotes);
+ * await quotes.execute(() => 42);
+ * console.log(recorder.types); // ['call.started', 'call.succeeded']
  * recorder.stop();
  * ```
  */

@@ -20,7 +20,7 @@ const WARM_UP = 15;
  * ```ts
  * const random = seededRandom(42);
  * const again = seededRandom(42);
- * random() === again();   // true
+ * console.log(random() === again()); // true
  * ```
  */
 export function seededRandom(seed: number | string = 1): Random {

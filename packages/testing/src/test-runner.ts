@@ -1,4 +1,5 @@
 /** What the contract suites need of a test runner, and the few things that their tests share. */
+import { systemClock } from '@resil/core';
 
 /**
  * The functions of a test runner. Vitest's and Jest's fit as they are:
@@ -15,20 +16,20 @@ export interface TestRunner {
 
 /** Nothing that a suite waits for takes this long unless it hangs, in ms. */
 const HANG_TIMEOUT = 10_000;
+/** Pause between two looks at a condition, in ms. */
+const LOOK_INTERVAL = 5;
 
 /** Waits for a promise, but not for ever: one that hangs fails with `what` in the message. */
 export async function within<T>(what: string, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let cancel = (): void => {};
   const hang = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`${what}: not settled after ${HANG_TIMEOUT} ms`)),
-      HANG_TIMEOUT,
-    );
+    const fail = (): void => reject(new Error(`${what}: not settled after ${HANG_TIMEOUT} ms`));
+    cancel = systemClock.schedule(fail, HANG_TIMEOUT);
   });
   try {
     return await Promise.race([promise, hang]);
   } finally {
-    clearTimeout(timer);
+    cancel();
   }
 }
 
@@ -50,11 +51,11 @@ export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
 ): Promise<void> {
-  const start = performance.now();
+  const start = systemClock.now();
   while (!(await condition())) {
-    if (performance.now() - start > HANG_TIMEOUT) {
+    if (systemClock.now() - start > HANG_TIMEOUT) {
       throw new Error(`${what}: not so after ${HANG_TIMEOUT} ms`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise<void>((resolve) => systemClock.schedule(resolve, LOOK_INTERVAL));
   }
 }

@@ -77,7 +77,7 @@ const nextTick = process.nextTick;
  * const order: string[] = [];
  * clock.schedule(() => order.push('second'), 20);
  * clock.schedule(() => order.push('first'), 10);
- * await clock.advance(15);   // order is ['first'], clock.now() is 15
+ * await clock.advance(15); // order is ['first'], clock.now() is 15
  * ```
  */
 export class VirtualClock implements Clock {
