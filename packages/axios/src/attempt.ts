@@ -4,7 +4,7 @@
  */
 import type { Call } from '@resil/core';
 import type { AxiosAdapter, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
-import { release } from './body.js';
+import { freedBy, release } from './body.js';
 import { isStaleConnection } from './classify.js';
 import { StopToken } from './stop-token.js';
 
@@ -21,6 +21,9 @@ export interface Sending {
   /** Takes the answer, which may hold a socket until somebody reads it. */
   received(response: AxiosResponse | undefined): void;
 }
+
+/** Why an answer is cut off whose body nobody will read. */
+const NOBODY_READS = new Error('nobody reads this answer');
 
 /** Sends `sending` once for `call`. */
 export function attempt(sending: Sending, call: Call): Promise<AxiosResponse> {
@@ -89,6 +92,7 @@ class Attempt extends StopToken {
     this.#ended = true;
     this.#unlink?.();
     this.#sending.received(response);
+    if (response !== undefined) freedBy(response.data, () => this.stop(NOBODY_READS));
     return true;
   }
 }

@@ -6,8 +6,15 @@
  * unless the caller gives a factory that opens it anew.
  */
 
+/** What is used of a Node stream. */
+interface NodeStream {
+  readonly pipe: unknown;
+  on?(event: 'error', listener: () => void): void;
+  destroy?(): void;
+}
+
 /** Whether `data` is a Node stream, npm `form-data` included. */
-function isNodeStream(data: unknown): data is { pipe: unknown; destroy?: () => void } {
+function isNodeStream(data: unknown): data is NodeStream {
   return (
     typeof data === 'object' &&
     data !== null &&
@@ -34,6 +41,17 @@ export function isConsumedBySending(data: unknown): boolean {
   );
 }
 
+/** How the attempt that a web stream came from is stopped. */
+const stops = new WeakMap<object, () => void>();
+
+/**
+ * Remembers how `data` can be freed for certain. Under a signal, the fetch adapter wraps the body in a
+ * stream whose `cancel` waits for the next chunk (`lib/helpers/trackStream.js`), which may never come.
+ */
+export function freedBy(data: unknown, stop: () => void): void {
+  if (isWebStream(data)) stops.set(data, stop);
+}
+
 /**
  * Frees a stream that nobody will read or send any more: an unread response body holds its socket,
  * an unsent file its descriptor. What is not a stream is left alone.
@@ -41,9 +59,10 @@ export function isConsumedBySending(data: unknown): boolean {
 export function release(data: unknown): void {
   if (isNodeStream(data)) {
     // A stream destroyed half-way may still report that; nobody else listens by now.
-    (data as { on?: (event: 'error', listener: () => void) => void }).on?.('error', () => {});
+    data.on?.('error', () => {});
     data.destroy?.();
   } else if (isWebStream(data) && !data.locked) {
     data.cancel().catch(() => {});
+    stops.get(data)?.();
   }
 }

@@ -14,7 +14,7 @@ import {
   type Verdict,
 } from '@resil/core';
 import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
-import { isConsumedBySending } from './body.js';
+import { isConsumedBySending, release } from './body.js';
 import { headerOf } from './headers.js';
 import { serverDelay, type WallClock } from './retry-after.js';
 
@@ -126,11 +126,24 @@ export function createClassify(wallClock: WallClock): Classify {
     const judged = outcome.ok ? rowOfStatus(response?.status) : rowOfError(outcome.error, response);
     if (judged === ANSWERED) return SUCCESS;
     const repeat = mayRepeat(judged, outcome, call);
-    const delay =
-      repeat && response !== undefined ? serverDelay(response.headers, wallClock) : undefined;
-    return delay === undefined
-      ? { kind: judged.kind, repeat }
-      : { kind: judged.kind, repeat, retryAfter: delay };
+    if (response === undefined) return { kind: judged.kind, repeat };
+    return answeredVerdict(judged.kind, repeat, response, wallClock);
+  };
+}
+
+/** The verdict on an answer: what it says about waiting, and how the socket that its body may hold is freed. */
+function answeredVerdict(
+  kind: Verdict['kind'],
+  repeat: boolean,
+  { headers, data }: AxiosResponse,
+  wallClock: WallClock,
+): Verdict {
+  const retryAfter = repeat ? serverDelay(headers, wallClock) : undefined;
+  return {
+    kind,
+    repeat,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    ...(isConsumedBySending(data) ? { discard: () => release(data) } : {}),
   };
 }
 

@@ -183,8 +183,8 @@ export function checkRequestResilience(resilience: RequestResilience): void {
 const OWN_TIMEOUT_MARGIN = 100;
 
 /**
- * The options of the standard pipeline for an instance: its limits are not below what the instance
- * itself allows a request.
+ * The options of the standard pipeline for an instance. Limits that are left out follow those that are
+ * given, and are not below what the instance itself allows a request.
  */
 export function standardOptionsFor(
   options: ResilientOptions,
@@ -193,25 +193,22 @@ export function standardOptionsFor(
   const {
     key: _key,
     pipeline: _pipeline,
-    deadlineHeader: _,
-    maxKeys: _m,
-    idleTimeout: _i,
-    wallClock: _w,
+    deadlineHeader: _deadlineHeader,
+    maxKeys: _maxKeys,
+    idleTimeout: _idleTimeout,
+    wallClock: _wallClock,
     ...own
   } = options;
   const name = own.name ?? resilientDefaults.name;
   const ownTimeout = instanceDefaults.timeout ? instanceDefaults.timeout + OWN_TIMEOUT_MARGIN : 0;
-  if (own.attemptTimeout !== undefined || ownTimeout <= standardDefaults.attemptTimeout)
-    return { ...own, name };
-  const total = own.totalTimeout ?? Math.max(standardDefaults.totalTimeout, ownTimeout);
-  const attemptTimeout = total === false ? ownTimeout : Math.min(ownTimeout, total);
-  return {
-    ...own,
-    name,
-    totalTimeout: total,
-    attemptTimeout,
-    circuitBreaker: breakerFor(own, attemptTimeout),
-  };
+  let { attemptTimeout, totalTimeout } = own;
+  if (attemptTimeout === undefined) {
+    attemptTimeout = Math.max(standardDefaults.attemptTimeout, ownTimeout);
+    if (totalTimeout) attemptTimeout = Math.min(attemptTimeout, totalTimeout);
+  }
+  totalTimeout ??= Math.max(standardDefaults.totalTimeout, attemptTimeout || 0);
+  const circuitBreaker = attemptTimeout ? breakerFor(own, attemptTimeout) : own.circuitBreaker;
+  return { ...own, name, totalTimeout, attemptTimeout, circuitBreaker };
 }
 
 /** A window of failures is at least two attempts long. */
