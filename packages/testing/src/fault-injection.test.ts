@@ -1,4 +1,4 @@
-import { pipeline } from '@resil/core';
+import { circuitBreaker, pipeline, timeout } from '@resil/core';
 import { describe, expect, it, vi } from 'vitest';
 import { type FaultInjectionOptions, faultInjection } from './fault-injection.js';
 import { seededRandom } from './seeded-random.js';
@@ -120,6 +120,19 @@ describe('faultInjection', () => {
     await expect(call).rejects.toBe('enough');
     await clock.advance(1_000);
     expect(operation).not.toHaveBeenCalled();
+  });
+
+  it('circuitBreaker > timeout > faultInjection: latency counts as the dependency that is slow', async () => {
+    const clock = new VirtualClock();
+    const breaker = circuitBreaker({ failureThreshold: 2, clock });
+    const latency = { ratio: 1, delay: 1_000 };
+    const target = pipeline(breaker, timeout({ duration: 500 }), faultInjection({ latency }));
+    for (let call = 0; call < 2; call += 1) {
+      await expect(clock.runUntilSettled(target.execute(() => 'late'))).rejects.toMatchObject({
+        code: 'RESIL_TIMEOUT',
+      });
+    }
+    expect(breaker.state).toBe('open');
   });
 
   it('waits for the behavior, and fails with what it throws', async () => {

@@ -1,4 +1,4 @@
-import { pipeline, retry } from '@resil/core';
+import { pipeline, retry, timeout } from '@resil/core';
 import { describe, expect, it, vi } from 'vitest';
 import {
   type FaultScriptOptions,
@@ -80,6 +80,18 @@ describe('faultScript', () => {
     );
     expect(await clock.runUntilSettled(target.execute(({ attempt }) => attempt))).toBe(3);
     expect(clock.now()).toBe(100 + 200);
+  });
+
+  it('retry > timeout > faultScript: a hang counts as the dependency that does not answer', async () => {
+    const clock = new VirtualClock();
+    const target = pipeline(
+      { clock },
+      retry({ maxAttempts: 3, baseDelay: 100, jitter: 'none' }),
+      timeout({ duration: 500 }),
+      faultScript([inject.hang, inject.delay(600)]),
+    );
+    expect(await clock.runUntilSettled(target.execute(({ attempt }) => attempt))).toBe(3);
+    expect(clock.now()).toBe(500 + 100 + 500 + 200);
   });
 
   it.each([

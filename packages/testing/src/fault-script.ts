@@ -14,6 +14,7 @@ import {
   type Strategy,
   sleep,
 } from '@resil/core';
+import { dependencyReached } from './dependency-reached.js';
 
 /** What happens to one call; made by {@link inject}. */
 export type ScriptedFault =
@@ -127,6 +128,7 @@ export class FaultScript implements Strategy {
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
     const fault = this.#next();
+    if (fault.kind !== 'ok') dependencyReached(call);
     return perform(fault, call, next);
   }
 
