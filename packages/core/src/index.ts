@@ -1,5 +1,6 @@
 // Calls and pipelines
 
+export type { AttemptBudget } from './attempt-budget.js';
 export { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 // Bulkhead
 export { Bulkhead, type BulkheadOptions, bulkhead, bulkheadDefaults } from './bulkhead.js';
@@ -87,6 +88,12 @@ export { sleep } from './sleep.js';
 export { type StandardOptions, standard, standardDefaults, standardRules } from './standard.js';
 // Timeout
 export { Timeout, type TimeoutOptions, timeout, timeoutDefaults } from './timeout.js';
+export {
+  TokenBudget,
+  type TokenBudgetOptions,
+  tokenBudget,
+  tokenBudgetDefaults,
+} from './token-budget.js';
 
 // Options
 export {

@@ -6,6 +6,7 @@
  * client retry at all. Counted in whole thousandths, as there. A retry withdraws when it is decided,
  * before it waits, so that retries in their backoff hold what they will use.
  */
+import type { AttemptBudget } from './attempt-budget.js';
 import { type Clock, systemClock } from './clock.js';
 import {
   checkOptions,
@@ -79,7 +80,7 @@ const SCALE = 1_000;
 const SLOTS = 10;
 
 /** Keeps retries a share of the calls. Shared by as many retries and hedges as it is given to. */
-export class RetryBudget {
+export class RetryBudget implements AttemptBudget {
   readonly name: string;
   readonly clock: Clock;
   readonly #deposit: number;

@@ -7,6 +7,7 @@
  * deadline, when the server asked for a longer wait than `maxRetryAfter`, when `classify` says that
  * repeating is not safe, or when the call is aborted, which ends a wait at once.
  */
+import type { AttemptBudget } from './attempt-budget.js';
 import { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
@@ -17,7 +18,6 @@ import type { RetryStopReason } from './events.js';
 import type { Strategy } from './layer.js';
 import type { Classify, Outcome, Verdict } from './outcome.js';
 import { type Random, systemRandom } from './random.js';
-import type { RetryBudget } from './retry-budget.js';
 import { SingleLayer } from './single-layer.js';
 import { sleep } from './sleep.js';
 import {
@@ -76,8 +76,8 @@ export interface RetryOptions {
    * @defaultValue `retryDefaults.maxRetryAfter` (30,000)
    */
   readonly maxRetryAfter?: number | undefined;
-  /** What retries are taken out of; `false` for no limit. Default: `false`; on in `standard`. */
-  readonly budget?: RetryBudget | false | undefined;
+  /** What retries are taken out of: a `retryBudget`, a `tokenBudget`, one of your own; `false` for no limit. Default: `false`; on in `standard`. */
+  readonly budget?: AttemptBudget | false | undefined;
   /** Source of chance for the jitter. Default: `Math.random`. */
   readonly random?: Random | undefined;
   /** Name in events. @defaultValue `'retry'` */
@@ -117,7 +117,7 @@ const rules: OptionRules<RetryOptions> = {
   budget: eitherRule(
     oneOfRule(false),
     objectRule(
-      'a RetryBudget',
+      'a budget (deposit, tryWithdraw)',
       (value) => typeof value.deposit === 'function' && typeof value.tryWithdraw === 'function',
     ),
   ),
@@ -135,7 +135,7 @@ export class Retry extends SingleLayer implements Strategy {
   readonly #maxRetryAfter: number;
   readonly #shouldRetry: ((error: unknown, call: Call) => boolean) | undefined;
   readonly #classify: Classify | undefined;
-  readonly #budget: RetryBudget | undefined;
+  readonly #budget: AttemptBudget | undefined;
   readonly #random: Random;
 
   /** @throws {@link InvalidOptionError} */
@@ -179,12 +179,14 @@ export class Retry extends SingleLayer implements Strategy {
         classify,
         next,
       );
-    if (classify === undefined) return next(first).then(undefined, failed);
+    if (classify === undefined && this.#budget?.record === undefined)
+      return next(first).then(undefined, failed);
     return next(first).then((value) => {
       const outcome: Outcome<T> = { ok: true, value, duration: call.now() - startedAt };
-      return verdictOf(classify, outcome, first).repeat
-        ? this.#again(outcome, call, first, classify, next)
-        : value;
+      const verdict = verdictOf(classify, outcome, first);
+      if (verdict.repeat) return this.#again(outcome, call, first, classify, next);
+      if (verdict.kind === 'success') this.#budget?.record?.(true);
+      return value;
     }, failed);
   }
 
@@ -217,7 +219,10 @@ export class Retry extends SingleLayer implements Strategy {
   ): number | undefined {
     if (attempt.aborted) return undefined;
     const verdict = verdictOf(classify, outcome, attempt);
-    if (!this.#mayRepeat(outcome, attempt, verdict)) return undefined;
+    const repeatable = this.#mayRepeat(outcome, attempt, verdict);
+    if (verdict.kind === 'success' || (verdict.kind === 'failure' && repeatable))
+      this.#budget?.record?.(verdict.kind === 'success');
+    if (!repeatable) return undefined;
     const error = outcome.ok ? undefined : outcome.error;
     const stop = (reason: RetryStopReason): undefined => {
       if (attempt.observed)
