@@ -20,7 +20,7 @@ import type { AxiosDefaults, InternalAxiosRequestConfig } from 'axios';
 import type { WallClock } from './retry-after.js';
 
 declare module 'axios' {
-  // The type parameters repeat those of axios 1.19 and later; before, there was only the first.
+  // The type parameters repeat those of axios 1.19 and later; before, there was only the first, which fits too.
   // biome-ignore lint/suspicious/noExplicitAny: as axios declares it
   interface AxiosRequestConfig<D = any, P = any> {
     /** What `@resil/axios` is to know about this one request. An instance that is not wrapped ignores it. */
