@@ -17,9 +17,13 @@ export type AdapterFault = 'none' | 'failure' | 'hang';
 
 /** The options that the suite gives to `resilient`: the vocabulary that every adapter shares. */
 export interface AdapterContractOptions {
+  /** Name in events. */
   readonly name?: string;
+  /** Milliseconds for the whole call; `false` for no limit. */
   readonly totalTimeout?: number | false;
+  /** Milliseconds for each attempt; `false` for no limit. */
   readonly attemptTimeout?: number | false;
+  /** Options of the retry; `false` for one attempt. */
   readonly retry?:
     | false
     | {
@@ -29,9 +33,11 @@ export interface AdapterContractOptions {
         readonly jitter: 'none';
         readonly budget: false;
       };
+  /** Options of the circuit breaker; `false` for none. */
   readonly circuitBreaker?:
     | false
     | { readonly failureThreshold: number; readonly resetTimeout: number };
+  /** Options of the bulkhead; `false` for none. */
   readonly bulkhead?:
     | false
     | { readonly maxConcurrentCalls: number; readonly maxQueueSize: number };

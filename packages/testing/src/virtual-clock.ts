@@ -147,9 +147,9 @@ export class VirtualClock implements Clock {
     }
     await this.#exclusively(async () => {
       await this.flush();
-      const runaway = new RunawayCheck(this);
+      const runaway = new RunawayCheck((what) => this.#runaway(what));
       for (let timer = this.#due(time); timer !== undefined; timer = this.#due(time)) {
-        runaway.count();
+        runaway.count(timer.time);
         this.#run(timer);
         await this.flush();
       }
@@ -164,9 +164,9 @@ export class VirtualClock implements Clock {
   tick(duration: number): void {
     check('duration', duration, timeRule);
     const time = this.#now + duration;
-    const runaway = new RunawayCheck(this);
+    const runaway = new RunawayCheck((what) => this.#runaway(what));
     for (let timer = this.#due(time); timer !== undefined; timer = this.#due(time)) {
-      runaway.count();
+      runaway.count(timer.time);
       this.#run(timer);
     }
     this.#now = Math.max(this.#now, time);
@@ -216,11 +216,6 @@ export class VirtualClock implements Clock {
       }
     });
     return promise;
-  }
-
-  /** @internal */
-  runawayAt(count: number): Error {
-    return this.#runaway(`${count} timers have run without time passing`);
   }
 
   async #exclusively(body: () => Promise<void>): Promise<void> {
@@ -311,23 +306,20 @@ function limitOf(name: string, options: RunOptions): number {
 
 /** Finds out that timers keep running while the clock stands still. */
 class RunawayCheck {
-  readonly #clock: VirtualClock;
-  #since: number;
+  readonly #fail: (what: string) => Error;
+  #time = Number.NEGATIVE_INFINITY;
   #count = 0;
 
-  constructor(clock: VirtualClock) {
-    this.#clock = clock;
-    this.#since = clock.now();
+  constructor(fail: (what: string) => Error) {
+    this.#fail = fail;
   }
 
-  count(): void {
-    if (this.#clock.nextAt !== this.#since) {
-      this.#since = this.#clock.nextAt ?? this.#since;
-      this.#count = 0;
-    }
+  /** A timer of this time is about to run. */
+  count(time: number): void {
+    if (time !== this.#time) this.#count = 0;
+    this.#time = time;
     this.#count += 1;
-    if (this.#count > virtualClockDefaults.limit) {
-      throw this.#clock.runawayAt(virtualClockDefaults.limit);
-    }
+    const { limit } = virtualClockDefaults;
+    if (this.#count > limit) throw this.#fail(`${limit} timers have run without time passing`);
   }
 }
