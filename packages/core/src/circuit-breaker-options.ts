@@ -106,8 +106,8 @@ export interface CircuitSnapshot {
   readonly state: 'closed' | 'open' | 'isolated';
   /** Openings in a row since the circuit was last closed. */
   readonly openings: number;
-  /** Milliseconds until a probe is allowed, if open. */
-  readonly remaining: number;
+  /** Milliseconds until a probe is allowed, if open; `null` if none ever is. */
+  readonly remaining: number | null;
   readonly consecutiveFailures: number;
   readonly window: WindowSnapshot | undefined;
 }
@@ -171,10 +171,17 @@ const snapshotRule = objectRule(
   (value) =>
     value.version === 1 &&
     ['closed', 'open', 'isolated'].includes(value.state as string) &&
-    [value.takenAt, value.openings, value.remaining, value.consecutiveFailures].every(
-      (number) => typeof number === 'number',
-    ),
+    [value.takenAt, value.openings, value.remaining ?? 0, value.consecutiveFailures].every(
+      Number.isFinite,
+    ) &&
+    (value.window === undefined || isWindowSnapshot(value.window)),
 );
+
+function isWindowSnapshot(value: unknown): boolean {
+  return (
+    typeof value === 'object' && value !== null && Array.isArray((value as WindowSnapshot).entries)
+  );
+}
 
 const rules: OptionRules<CircuitBreakerOptions> = {
   failureThreshold: countRule(1),

@@ -116,12 +116,14 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
   snapshot(): CircuitSnapshot {
     const now = this.clock.now();
     const state = this.#state;
+    const remaining = state.kind === 'open' ? Math.max(0, state.until - now) : 0;
     return {
       version: 1,
       takenAt: epochOf(this.clock),
       state: state.kind === 'half-open' ? 'open' : state.kind,
       openings: this.#openings,
-      remaining: state.kind === 'open' ? Math.max(0, state.until - now) : 0,
+      // JSON knows no Infinity.
+      remaining: remaining === Infinity ? null : remaining,
       consecutiveFailures: this.#consecutiveFailures,
       window: this.#window?.snapshot(now),
     };
@@ -313,7 +315,7 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     this.#openings = snapshot.openings;
     if (snapshot.state === 'isolated') this.#state = ISOLATED;
     else if (snapshot.state === 'open')
-      this.#state = { kind: 'open', until: now + snapshot.remaining - age };
+      this.#state = { kind: 'open', until: now + (snapshot.remaining ?? Infinity) - age };
     else {
       this.#consecutiveFailures = snapshot.consecutiveFailures;
       if (snapshot.window !== undefined) this.#window?.restore(snapshot.window, now, age);

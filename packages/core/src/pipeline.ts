@@ -138,7 +138,9 @@ export class Pipeline implements CompositeLayer {
    */
   narrow(keep: (layer: Guard | Strategy) => boolean): Pipeline {
     const { name, key, classify, emitter } = this.scope;
-    const layers = leavesOf(this.layers).filter(keep).map(alone);
+    const layers = this.layers.flatMap((layer): readonly Layer[] =>
+      layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).filter(keep).map(alone),
+    );
     return new Pipeline({ name, key, classify, clock: this.clock }, layers, emitter);
   }
 
@@ -305,15 +307,25 @@ function nestedScope(inner: Scope, outer: Scope): Scope {
 }
 
 /** A layer without those that its options bring along. */
+class Alone implements CompositeLayer {
+  readonly name: string;
+  readonly layers: readonly (Guard | Strategy)[];
+
+  constructor(layer: Guard | Strategy) {
+    this.name = layer.name;
+    this.layers = [layer];
+  }
+}
+
 function alone(layer: Guard | Strategy): Layer {
-  if (!isComposite(layer)) return layer;
-  return { name: layer.name, layers: [layer] };
+  return isComposite(layer) ? new Alone(layer) : layer;
 }
 
 /** The guards and strategies that layers stand for. */
 function leavesOf(layers: readonly Layer[]): (Guard | Strategy)[] {
   return layers.flatMap((layer) => {
     if (!isComposite(layer)) return layer;
+    if (layer instanceof Alone) return layer.layers;
     // A pattern that brings another along names itself among its layers.
     return layer.layers.flatMap((part) =>
       part === layer ? (part as Layer as Guard | Strategy) : leavesOf([part]),
