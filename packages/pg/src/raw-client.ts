@@ -5,7 +5,11 @@ import type { PoolClient } from 'pg';
 export interface RawClient extends Omit<PoolClient, 'ssl' | 'connection'> {
   readonly ssl: unknown;
   readonly sslNegotiation?: string;
-  readonly connection: { readonly stream: object };
+  readonly connection: {
+    readonly stream: object;
+    once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
+    removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
+  };
   /** Set from BackendKeyData once the connection is up. */
   readonly processID?: number | null;
   readonly secretKey?: number | Uint8Array | null;
@@ -13,6 +17,26 @@ export interface RawClient extends Omit<PoolClient, 'ssl' | 'connection'> {
   readonly readyForQuery?: boolean;
   /** Queries that were submitted and not sent. */
   readonly _queryQueue?: unknown[];
+}
+
+/**
+ * Calls `next` when the server is ready for the next statement, or gone. pg reports a failed
+ * statement before that, when the transaction's status is still that of before. The result ends the
+ * wait.
+ */
+export function whenReady(client: RawClient, next: () => void): () => void {
+  const { connection } = client;
+  const end = (): void => {
+    connection.removeListener('readyForQuery', ready);
+    connection.removeListener('end', ready);
+  };
+  const ready = (): void => {
+    end();
+    next();
+  };
+  connection.once('readyForQuery', ready);
+  connection.once('end', ready);
+  return end;
 }
 
 /** What pg-pool calls back with. */

@@ -13,6 +13,7 @@ import { type Call, OutcomeUnknownError } from '@resil/core';
 import { sendCancel } from './cancel.js';
 import { meaningOf } from './classify.js';
 import type { PgCallState } from './options.js';
+import { whenReady } from './raw-client.js';
 import { attemptConfig, type QueryRequest } from './request.js';
 import type { Session } from './session.js';
 
@@ -52,6 +53,8 @@ export class Statement {
   #submitted = false;
   #settled = false;
   #ended = false;
+  /** Whether it failed and only waits for the server to be ready again. */
+  #failing = false;
   /** pg's own record of the statement, while it waits on the client behind something else. */
   #queued: unknown;
   #onAnswer: (() => void) | undefined;
@@ -82,9 +85,9 @@ export class Statement {
   /** Ends it early: the caller gets `error`, the server is told. */
   abort(error: unknown): void {
     if (this.#settled) return;
-    const unknown = this.#commit && this.#state.phase === 'sent';
+    const unknown = this.#commit && this.#state.phase === 'sent' && !this.#failing;
     this.#reject(unknown ? outcomeUnknown(this.#session.options.name, error) : error);
-    if (this.#ended) return;
+    if (this.#ended || this.#failing) return;
     if (!this.#submitted || this.#withdraw()) this.#finish();
     // A COMMIT can't be called back; what it did can't be known any more either.
     else if (unknown) this.#session.destroy();
@@ -150,8 +153,29 @@ export class Statement {
     const { fatal, effect } = meaningOf(error);
     if (fatal) this.#session.evict = true;
     const unknown = this.#commit && this.#state.phase === 'sent' && effect === 'maybe';
+    const outcome = unknown ? outcomeUnknown(this.#session.options.name, error) : error;
+    if (fatal || this.#session.client.readyForQuery !== false) this.#failed(outcome);
+    else this.#failWhenReady(outcome);
+  }
+
+  #failed(error: unknown): void {
     this.#finish();
-    this.#reject(unknown ? outcomeUnknown(this.#session.options.name, error) : error);
+    if (!this.#settled) this.#reject(error);
+  }
+
+  /** pg tells of an error before the server is ready again, and before it tells what became of the transaction. */
+  #failWhenReady(error: unknown): void {
+    const { client, options } = this.#session;
+    this.#failing = true;
+    const forgetReady = whenReady(client, () => {
+      forgetGrace();
+      this.#failed(error);
+    });
+    const forgetGrace = this.#call.clock.schedule(() => {
+      forgetReady();
+      this.#session.destroy();
+      this.#failed(error);
+    }, options.cancelGraceDuration);
   }
 
   /** Takes it back from pg's own queue if it was not sent yet; as `Client#cancel` in pg's lib/client.js does. */

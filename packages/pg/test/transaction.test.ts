@@ -138,7 +138,7 @@ describe('transaction', () => {
   });
 
   it('does not wait for ever for an answer to COMMIT', async () => {
-    const pool = resilient(bench.proxied(), { ...OFF, attemptTimeout: 200 });
+    const pool = resilient(bench.proxied(), { ...OFF, attemptTimeout: 1_000 });
     const failed = transaction(pool, async (client) => {
       await client.query('insert into orders values (13)');
       await bench.proxy.set({ response: { mode: 'black-hole' } });
@@ -156,7 +156,7 @@ describe('transaction', () => {
       await client.query('insert into orders values (17)');
       await bench.proxy.set({ response: { mode: 'black-hole' } });
     };
-    const failed = transaction(pool, work, { deadline: performance.now() + 300 });
+    const failed = transaction(pool, work, { deadline: performance.now() + 800 });
     expect((await rejection(failed)).code).toBe('RESIL_OUTCOME_UNKNOWN');
     await until(() => pool.totalCount === 0);
   });

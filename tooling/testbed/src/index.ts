@@ -11,3 +11,5 @@ export {
 export type { PostgresOptions, StopMode } from './postgres.js';
 export { PostgresServer, startPostgres } from './postgres.js';
 export { PostgresUnavailableError } from './postgres-files.js';
+export type { SelfSigned } from './self-signed.js';
+export { selfSigned } from './self-signed.js';
