@@ -132,7 +132,11 @@ export class AdapterBench<Server, Target> {
 
   /** A protected target; what `options` doesn't name is switched off. */
   async protected(options: AdapterContractOptions): Promise<Target> {
-    return this.adapter.resilient(await this.bare(), { ...OFF, ...options });
+    return this.protect(await this.bare(), options);
+  }
+
+  protect(target: Target, options: AdapterContractOptions): Target {
+    return this.adapter.resilient(target, { ...OFF, ...options });
   }
 
   async failWith(fault: AdapterFault): Promise<void> {

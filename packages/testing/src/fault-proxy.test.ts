@@ -239,6 +239,24 @@ describe('faultProxy', () => {
       client.socket.destroy();
       await expect.poll(() => proxy.open).toBe(0);
     });
+
+    it.each(['black-hole', 'half-open'] as const)(
+      'a %s connection that its client has ended is dropped when the fault is over',
+      async (mode) => {
+        const [early, late] = [await talk(), await talk()];
+        await proxy.set({ mode });
+        early.socket.end('lost');
+        late.socket.write('lost');
+        await expect.poll(() => proxy.open).toBe(1);
+        await settle();
+        expect([early.ended, proxy.connections.length]).toEqual([false, 2]);
+        await proxy.clear();
+        await early.closed;
+        late.socket.end();
+        await late.closed;
+        await expect.poll(() => proxy.connections.length).toBe(0);
+      },
+    );
   });
 
   it('retarget sends new connections to another server', async () => {

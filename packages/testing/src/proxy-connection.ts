@@ -74,6 +74,7 @@ export class ProxiedConnection implements ProxyConnection {
     client.on('error', () => {});
     client.on('end', () => {
       this.#open = false;
+      this.#bury();
     });
     client.on('close', (failed) => {
       this.#open = false;
@@ -146,9 +147,14 @@ export class ProxiedConnection implements ProxyConnection {
     this.#response.dispose();
   }
 
+  get #faults(): ResolvedFaults {
+    return this.#own ?? this.#host.faults;
+  }
+
   #apply(): void {
-    const faults = this.#own ?? this.#host.faults;
+    const faults = this.#faults;
     const { cut } = faults;
+    this.#bury();
     if (this.#finished) return;
     if (faults.mode === 'reset') this.reset();
     else if (faults.mode === 'close') this.close();
@@ -158,6 +164,17 @@ export class ProxiedConnection implements ProxyConnection {
       this.#response.set(faults.response, cut?.direction === 'response' ? cut : undefined);
       this.#connect(faults);
     }
+  }
+
+  /**
+   * Closes a connection that has fallen silent once its client has ended it, so that they don't pile
+   * up; not while the fault lasts, because a client that waits for our end must go on waiting.
+   */
+  #bury(): void {
+    const { request, response } = this.#faults;
+    const flows = request.mode === 'forward' && response.mode === 'forward';
+    const silent = this.#request.dead || this.#response.dead;
+    if (!this.#open && silent && flows && this.#faults.mode !== 'half-open') this.destroy();
   }
 
   #halfOpen(): void {
