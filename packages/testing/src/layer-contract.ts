@@ -79,10 +79,12 @@ export function describeLayerContract(contract: LayerContract): void {
 }
 
 async function hasShape({ layer }: LayerBench): Promise<void> {
-  assert.equal(typeof layer.name, 'string');
   const shape = layer as { enter?: unknown; leave?: unknown; run?: unknown; layers?: unknown };
   const isGuard = typeof shape.enter === 'function' && typeof shape.leave === 'function';
-  assert.ok(isGuard || typeof shape.run === 'function' || Array.isArray(shape.layers));
+  const isComposite = Array.isArray(shape.layers);
+  assert.ok(isGuard || typeof shape.run === 'function' || isComposite);
+  // A pipeline may do without a name.
+  assert.ok(typeof layer.name === 'string' || (isComposite && layer.name === undefined));
 }
 
 async function passesValues(bench: LayerBench): Promise<void> {

@@ -3,8 +3,10 @@ import {
   type Call,
   type Clock,
   circuitBreaker,
+  fallback,
   type Layer,
   retry,
+  standard,
   timeout,
 } from '@resil/core';
 import { describe, expect, it } from 'vitest';
@@ -84,6 +86,20 @@ describeLayerContract({
   runner,
   name: 'core: timeout',
   create: () => timeout({ duration: 10_000 }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'core: fallback',
+  create: () => fallback(() => 'last known'),
+  passesErrors: false,
+});
+
+describeLayerContract({
+  runner,
+  name: 'core: standard',
+  create: ({ clock, random }) =>
+    standard({ clock, random, circuitBreaker: { failureThreshold: 1_000 } }),
 });
 
 /** Runs the suite over a layer and gives the names of the tests that fail. */
