@@ -209,7 +209,8 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
     },
     rules,
   );
-  if (pipeline === undefined) checkAcquireTimeout(acquireTimeout, parts.attemptTimeout);
+  const limits = timeoutsOf(parts);
+  if (pipeline === undefined) checkAcquireTimeout(acquireTimeout, limits.attemptTimeout);
   const part = Object.entries(parts).find(([, value]) => value !== undefined);
   if (pipeline !== undefined && part !== undefined && part[0] !== 'classify') {
     throw new InvalidOptionError(
@@ -224,16 +225,16 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
     key,
     pipeline,
     acquireTimeout:
-      acquireTimeout ?? Math.min(pgDefaults.acquireTimeout, (parts.attemptTimeout || Infinity) / 2),
+      acquireTimeout ??
+      Math.min(pgDefaults.acquireTimeout, (Number(limits.attemptTimeout) || Infinity) / 2),
     maxWaiting: maxWaiting ?? pgDefaults.maxWaiting,
     cancelGraceDuration: cancelGraceDuration ?? pgDefaults.cancelGraceDuration,
     sendDeadline: sendDeadline ?? pgDefaults.sendDeadline,
     onConnectionLost,
     standard: {
-      totalTimeout: pgDefaults.totalTimeout,
-      attemptTimeout: pgDefaults.attemptTimeout,
       bulkhead: pgDefaults.bulkhead,
       ...given(parts),
+      ...limits,
       name,
       clock,
       random,
@@ -241,10 +242,19 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
   };
 }
 
+/** Where one of the two is given, the other's default gives way to it. */
+function timeoutsOf({ totalTimeout, attemptTimeout }: StandardOptions): {
+  totalTimeout: number | false;
+  attemptTimeout: number | false;
+} {
+  const total = totalTimeout ?? Math.max(pgDefaults.totalTimeout, Number(attemptTimeout) || 0);
+  const attempt = attemptTimeout ?? Math.min(pgDefaults.attemptTimeout, Number(total) || Infinity);
+  return { totalTimeout: total, attemptTimeout: attempt };
+}
+
 /** What ends a wait for the pool must be the pool's own limit: an attempt timeout counts against the server. */
-function checkAcquireTimeout(acquireTimeout: number | undefined, attemptTimeout: unknown): void {
-  const limit = attemptTimeout ?? pgDefaults.attemptTimeout;
-  if (acquireTimeout === undefined || typeof limit !== 'number' || acquireTimeout < limit) return;
+function checkAcquireTimeout(acquireTimeout: number | undefined, limit: number | false): void {
+  if (acquireTimeout === undefined || limit === false || !(acquireTimeout >= limit)) return;
   throw new InvalidOptionError(
     'resilient.acquireTimeout',
     acquireTimeout,

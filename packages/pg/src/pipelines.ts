@@ -12,7 +12,6 @@ import {
   Fallback,
   type Keyed,
   keyed,
-  type Layer,
   type Pipeline,
   pipeline,
   standard,
@@ -42,7 +41,7 @@ export class Pipelines {
   constructor(options: ResolvedPgOptions, key: string) {
     this.#options = options;
     this.#key = key;
-    this.#own = this.#setOf(this.#create(key), key);
+    this.#own = this.#setOf(this.#create(key));
     this.#others = keyed((other) => this.#create(other), {
       maxKeys: pgDefaults.maxKeys,
       clock: options.clock,
@@ -52,7 +51,7 @@ export class Pipelines {
   /** The pipelines of a key; of the pool's own if there is none. */
   of(key: string | undefined): PipelineSet {
     if (key === undefined || key === this.#key) return this.#own;
-    return this.#setOf(this.#others.for(key), key);
+    return this.#setOf(this.#others.for(key));
   }
 
   #create(key: string): Pipeline {
@@ -62,26 +61,15 @@ export class Pipelines {
     return pipeline({ name, key, clock, classify: judge }, custom(key));
   }
 
-  #setOf(whole: Pipeline, key: string): PipelineSet {
+  #setOf(whole: Pipeline): PipelineSet {
     let set = this.#sets.get(whole);
     if (set === undefined) {
-      const { name, clock, standard: parts } = this.#options;
-      const options = {
-        name,
-        clock: clock ?? whole.clock,
-        key,
-        classify: parts.classify ?? classify,
-      };
-      const leaves = leavesOf(whole.layers);
-      const limits = leaves.filter((layer) => layer instanceof Timeout);
+      const limits = (layer: object): boolean => layer instanceof Timeout;
       set = {
         whole,
-        connect: pipeline(options, ...leaves.filter((layer) => !(layer instanceof Fallback))),
-        held: pipeline(
-          options,
-          ...leaves.filter((layer) => layer instanceof Timeout || 'enter' in layer),
-        ),
-        always: pipeline(options, ...limits),
+        connect: whole.narrow((layer) => !(layer instanceof Fallback)),
+        held: whole.narrow((layer) => limits(layer) || 'enter' in layer),
+        always: whole.narrow(limits),
       };
       this.#sets.set(whole, set);
     }
@@ -100,12 +88,4 @@ export function executeAlways<T>(
     if (!isRefusal(error)) throw error;
     return set.always.execute(operation, options);
   });
-}
-
-function leavesOf(layers: readonly Layer[]): Layer[] {
-  return layers.flatMap((layer) =>
-    'layers' in layer
-      ? layer.layers.flatMap((part) => (part === layer ? [part] : leavesOf([part])))
-      : [layer],
-  );
 }

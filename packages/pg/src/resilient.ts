@@ -6,7 +6,7 @@
  * not an object of one's own, which drizzle and Prisma do not take for a pool: they would run each
  * statement of a transaction on another connection.
  */
-import { InvalidOptionError } from '@resil/core';
+import { InvalidOptionError, report } from '@resil/core';
 import type { Pool } from 'pg';
 import { PoolContext } from './context.js';
 import { warnIfNested } from './nested-use.js';
@@ -102,7 +102,7 @@ function keepAlive(context: PoolContext): void {
     try {
       options.onConnectionLost?.(error);
     } catch (thrown) {
-      process.emitWarning(`onConnectionLost threw: ${String(thrown)}`);
+      report(thrown, 'onConnectionLost');
     }
   });
   // A session listens to its connection's errors.

@@ -124,7 +124,7 @@ const rules: OptionRules<TransactionOptions> = {
 export class TransactionRolledBackError extends ResilienceError {
   constructor(name: string, cause: unknown) {
     super(
-      'RESIL_TRANSACTION_ROLLED_BACK' as never,
+      'RESIL_TRANSACTION_ROLLED_BACK',
       'the server rolled the transaction back at COMMIT, because a statement in it had failed; let such an error out of the function',
       { strategy: name, cause },
     );
