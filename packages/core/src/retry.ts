@@ -229,7 +229,8 @@ export class Retry extends SingleLayer implements Strategy {
         attempt.emit({ type: 'retry.exhausted', strategy: this.name, reason, error, delays });
     };
     if (attempt.attempt >= this.#maxAttempts) return stop('attempts');
-    const asked = verdict.retryAfter ?? (isRefusal(error) ? error.retryAfter : undefined) ?? 0;
+    // A hint that is not a number counts as none.
+    const asked = (verdict.retryAfter ?? (isRefusal(error) ? error.retryAfter : undefined)) || 0;
     if (asked > this.#maxRetryAfter) return stop('retry-after');
     const delay = Math.max(asked, this.#backoff(attempt.attempt, delays.at(-1)));
     if (delay >= attempt.remaining()) return stop('deadline');
