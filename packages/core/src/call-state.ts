@@ -148,6 +148,12 @@ export abstract class CallState implements Call {
     processEmitter.emit(event);
   }
 
+  begin(): void {
+    for (let call: CallState | undefined = this; call !== undefined; call = call.parent) {
+      call.started = true;
+    }
+  }
+
   /** Aborts this call and, through it, everything derived from it. */
   abort(reason: unknown): void {
     if (this.ownAbort !== undefined) return;

@@ -54,6 +54,11 @@ export interface Call {
   readonly cancelled: boolean;
   /** Whether the operation has been started for this call. */
   readonly started: boolean;
+  /**
+   * Says that the dependency is being called. The engine says so when it starts the operation; a
+   * strategy that does the work itself, without `next`, says it here, so that its failures count.
+   */
+  begin(): void;
   /** Number of the attempt, counting from 1. */
   readonly attempt: number;
   /** When the call must have settled, on the clock's scale; `Infinity` if it need not. */

@@ -190,11 +190,11 @@ export class Pipeline implements CompositeLayer {
  * await quotes.execute(async ({ attempt }) => `answer ${attempt}`);
  * ```
  */
-export function pipeline(...layers: readonly Layer[]): Pipeline;
 export function pipeline(
   nameOrOptions: string | PipelineOptions,
   ...layers: readonly Layer[]
 ): Pipeline;
+export function pipeline(...layers: readonly Layer[]): Pipeline;
 export function pipeline(
   first?: string | PipelineOptions | Layer,
   ...rest: readonly Layer[]
@@ -220,7 +220,7 @@ const DEADLINE: StretchEntry = {
 /** The innermost stage: the operation itself. */
 const operationStage: Stage = {
   run(call) {
-    for (let at: CallState | undefined = call; at !== undefined; at = at.parent) at.started = true;
+    call.begin();
     call.root.walkingIn = false;
     try {
       const result = call.root.operation(call);

@@ -27,7 +27,6 @@ import {
   sleep,
   systemRandom,
 } from '@resil/core';
-import { dependencyReached } from './dependency-reached.js';
 
 /** A share of the calls. */
 export interface InjectionShare {
@@ -164,7 +163,7 @@ export class FaultInjection implements Strategy {
     this.#counts.calls += 1;
     const enabled = typeof this.#enabled === 'function' ? this.#enabled(call) : this.#enabled;
     if (!enabled) return next(call);
-    dependencyReached(call);
+    call.begin();
     if (this.#hits(this.#fault)) {
       this.#counts.faults += 1;
       throw this.#fault.error === undefined

@@ -14,7 +14,6 @@ import {
   type Strategy,
   sleep,
 } from '@resil/core';
-import { dependencyReached } from './dependency-reached.js';
 
 /** What happens to one call; made by {@link inject}. */
 export type ScriptedFault =
@@ -128,7 +127,7 @@ export class FaultScript implements Strategy {
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
     const fault = this.#next();
-    if (fault.kind !== 'ok') dependencyReached(call);
+    if (fault.kind !== 'ok') call.begin();
     return perform(fault, call, next);
   }
 
