@@ -1,0 +1,30 @@
+/** The parts of the bench. Each runs in a process of its own, so that none profits from, or pays for, what another compiled. */
+import { composition } from './parts/composition.js';
+import { deadlines } from './parts/deadlines.js';
+import { failure } from './parts/failure.js';
+import { patterns } from './parts/patterns.js';
+import { refusal } from './parts/refusal.js';
+import { soak } from './parts/soak.js';
+import type { PartReport } from './report.js';
+
+/** Says what is being done. */
+export type Progress = (message: string) => void;
+
+/** A part: measures, and reports. */
+export type Part = (progress: Progress) => Promise<PartReport>;
+
+/** What `--only core` stands for. */
+export const coreParts: Readonly<Record<string, Part>> = {
+  composition,
+  patterns,
+  refusal,
+  failure,
+  deadlines,
+  soak,
+};
+
+/** What `--only adapters` stands for. */
+export const adapterParts: Readonly<Record<string, Part>> = {};
+
+/** All parts by name, in the order of the report. */
+export const parts: Readonly<Record<string, Part>> = { ...coreParts, ...adapterParts };
