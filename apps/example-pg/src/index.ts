@@ -1,1 +1,3 @@
-export {};
+import { story } from './story.js';
+
+await story((line) => console.log(line));
