@@ -15,8 +15,9 @@ import {
 } from '@resil/core';
 import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import { isConsumedBySending, release } from './body.js';
+import { systemWallClock, type WallClock } from './clock.js';
 import { headerOf } from './headers.js';
-import { serverDelay, type WallClock } from './retry-after.js';
+import { serverDelay } from './retry-after.js';
 
 declare module '@resil/core' {
   interface CallAttributes {
@@ -167,7 +168,7 @@ const SUCCESS: Verdict = Object.freeze({ kind: 'success', repeat: false });
  * });
  * ```
  */
-export const classify: Classify = createClassify(() => Date.now());
+export const classify: Classify = createClassify(systemWallClock);
 
 /** The part of an axios error that is looked at; other errors have none of it. */
 interface AxiosErrorShape {

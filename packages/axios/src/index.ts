@@ -1,8 +1,16 @@
 // The adapter
 
-// What an outcome means
-export { classify, createClassify, type HttpAttributes } from './classify.js';
-export type { HeaderSource } from './headers.js';
-export { type RequestResilience, type ResilientOptions, resilientDefaults } from './options.js';
+export type { RequestResilience, ResilientOptions } from './options.js';
+export { resilientDefaults } from './options.js';
 export { resilient } from './resilient.js';
-export { serverDelay, type WallClock } from './retry-after.js';
+
+// What an outcome means
+
+export type { HttpAttributes } from './classify.js';
+export { classify, createClassify } from './classify.js';
+
+// What a server says about waiting
+
+export type { WallClock } from './clock.js';
+export type { HeaderSource } from './headers.js';
+export { serverDelay } from './retry-after.js';

@@ -17,7 +17,7 @@ import {
   standardDefaults,
 } from '@resil/core';
 import type { AxiosDefaults, InternalAxiosRequestConfig } from 'axios';
-import type { WallClock } from './retry-after.js';
+import type { WallClock } from './clock.js';
 
 declare module 'axios' {
   // The type parameters repeat those of axios 1.19 and later; before, there was only the first, which fits too.

@@ -24,6 +24,7 @@ import type {
 } from 'axios';
 import { settleDoubleRetry } from './axios-retry.js';
 import { createClassify } from './classify.js';
+import { systemWallClock } from './clock.js';
 import { destinationOf } from './destination.js';
 import { Exchange, type ExchangeSettings } from './exchange.js';
 import { type AxiosHost, hostOf } from './host.js';
@@ -138,7 +139,7 @@ function standardPipelines(
   options: ResilientOptions,
   instanceDefaults: Axios['defaults'],
 ): (key: string) => Pipeline {
-  const classify = options.classify ?? createClassify(options.wallClock ?? (() => Date.now()));
+  const classify = options.classify ?? createClassify(options.wallClock ?? systemWallClock);
   const settings = { ...standardOptionsFor(options, instanceDefaults), classify };
   // Parts that contradict each other are refused now, not when the first request is sent.
   standard(settings);

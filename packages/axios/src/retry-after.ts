@@ -9,10 +9,8 @@
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
  */
+import type { WallClock } from './clock.js';
 import { type HeaderSource, headerOf } from './headers.js';
-
-/** Wall time in milliseconds since 1970, as `Date.now` gives it: HTTP dates are in wall time. */
-export type WallClock = () => number;
 
 /**
  * Milliseconds that the server asked to wait, 0 or more; `undefined` if it says nothing usable.
