@@ -72,7 +72,8 @@ export class DeadlineWheel {
     else if (now < this.#tick - 1) this.#rebase(now);
     this.#size++;
     const wake = this.#place(entry, Math.max(Math.ceil(entry.deadline), this.#tick + 1));
-    if (wake < this.#armedFor || now > this.#armedFor + LOST_TIMER) this.#arm(wake, now);
+    if (wake < this.#armedFor) this.#arm(wake, now);
+    else if (now > this.#armedFor + LOST_TIMER) this.#arm(this.#nextTick(), now);
   }
 
   /** Takes an entry out; does nothing if it is not pending. */
@@ -170,12 +171,13 @@ export class DeadlineWheel {
     this.#tick = Math.floor(now);
     for (const entry of entries)
       this.#place(entry, Math.max(Math.ceil(entry.deadline), this.#tick + 1));
-    this.#armedFor = Infinity;
+    this.#arm(this.#nextTick(), now);
   }
 
   #arm(tick: number, now: number): void {
     this.#disarm?.();
-    this.#armedFor = tick;
+    // A slot may have needed attention before; the timer is not late for that.
+    this.#armedFor = Math.max(tick, now);
     this.#disarm = this.#clock.schedule(this.#onTimer, Math.max(0, tick - now));
   }
 
