@@ -6,7 +6,7 @@
 import ours, { type AxiosInstance, type AxiosStatic } from 'axios';
 
 /** What is needed of axios itself, beside the instance. */
-export type AxiosHost = Pick<AxiosStatic, 'getAdapter' | 'Axios' | 'CanceledError'>;
+export type AxiosHost = Pick<AxiosStatic, 'getAdapter' | 'Axios' | 'CanceledError' | 'defaults'>;
 
 /**
  * The axios that made `instance`: the instance if it is axios itself, our import, or the CommonJS

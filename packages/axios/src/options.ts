@@ -1,9 +1,7 @@
 /** Options of the adapter and of single requests. */
 import {
   checkOptions,
-  clockRule,
   countRule,
-  eitherRule,
   functionRule,
   InvalidOptionError,
   keyedDefaults,
@@ -15,9 +13,11 @@ import {
   positiveDurationRule,
   type StandardOptions,
   standardDefaults,
+  standardRules,
 } from '@resil/core';
 import type { AxiosDefaults, InternalAxiosRequestConfig } from 'axios';
 import type { WallClock } from './clock.js';
+import { limitOf } from './long-requests.js';
 
 declare module 'axios' {
   // The type parameters repeat those of axios 1.19 and later; before, there was only the first, which fits too.
@@ -66,7 +66,9 @@ export interface ResilientOptions extends Omit<StandardOptions, 'key'> {
    * axios' own `timeout` goes on working and usually comes first, but it measures the time without
    * activity: a body that trickles never reaches it.
    *
-   * @defaultValue 3,000, or a little more than the instance's own `timeout` if that is longer
+   * Where none is given, a request whose own `timeout` is longer gets the time that it asks for.
+   *
+   * @defaultValue 3,000, or a little more than the request's own `timeout` if that is longer
    */
   readonly attemptTimeout?: number | false | undefined;
   /**
@@ -103,8 +105,6 @@ export const resilientDefaults: {
   idleTimeout: keyedDefaults.idleTimeout,
 });
 
-const partRule = eitherRule(objectRule('an options object'), oneOfRule(false));
-const limitRule = eitherRule(positiveDurationRule(), oneOfRule(false));
 const flagRule = oneOfRule(true, false);
 const pipelineRule = objectRule('a Pipeline', (value) => typeof value.execute === 'function');
 const signalRule = objectRule(
@@ -112,22 +112,11 @@ const signalRule = objectRule(
   (value) => typeof value.addEventListener === 'function',
 );
 
-/** Options that only the standard pipeline reads. */
-const standardRules: OptionRules<Omit<StandardOptions, 'key'>> = {
-  name: nameRule,
-  totalTimeout: limitRule,
-  attemptTimeout: limitRule,
-  retry: partRule,
-  circuitBreaker: partRule,
-  bulkhead: partRule,
-  fallback: eitherRule(functionRule, oneOfRule(false)),
-  classify: functionRule,
-  clock: clockRule,
-  random: functionRule,
-};
+/** Options that only the standard pipeline reads; its `key` is ours to give. */
+const { key: _ownKey, ...partRules } = standardRules;
 
 const optionRules: OptionRules<ResilientOptions> = {
-  ...standardRules,
+  ...partRules,
   key: functionRule,
   pipeline: functionRule,
   deadlineHeader: {
@@ -163,7 +152,7 @@ const requestRules: OptionRules<RequestResilience> = {
 export function checkResilientOptions(options: ResilientOptions): void {
   checkOptions('resilient', options, optionRules);
   if (options.pipeline === undefined) return;
-  for (const name of Object.keys(standardRules) as Array<keyof typeof standardRules>) {
+  for (const name of Object.keys(partRules) as Array<keyof typeof partRules>) {
     if (options[name] !== undefined) {
       throw new InvalidOptionError(
         `resilient.${name}`,
@@ -179,12 +168,9 @@ export function checkRequestResilience(resilience: RequestResilience): void {
   checkOptions('resilience', resilience, requestRules);
 }
 
-/** How much longer than axios' own timeout an attempt may take, so that axios' own error comes first. */
-const OWN_TIMEOUT_MARGIN = 100;
-
 /**
- * The options of the standard pipeline for an instance. Limits that are left out follow those that are
- * given, and are not below what the instance itself allows a request.
+ * The options of the standard pipeline for an instance: an attempt may take what the instance itself
+ * allows a request, where that is longer than usual and no limit is given.
  */
 export function standardOptionsFor(
   options: ResilientOptions,
@@ -200,26 +186,9 @@ export function standardOptionsFor(
     ...own
   } = options;
   const name = own.name ?? resilientDefaults.name;
-  const ownTimeout = instanceDefaults.timeout ? instanceDefaults.timeout + OWN_TIMEOUT_MARGIN : 0;
-  let { attemptTimeout, totalTimeout } = own;
-  if (attemptTimeout === undefined) {
-    attemptTimeout = Math.max(standardDefaults.attemptTimeout, ownTimeout);
-    if (totalTimeout) attemptTimeout = Math.min(attemptTimeout, totalTimeout);
+  const ownTimeout = limitOf(instanceDefaults.timeout);
+  if (own.attemptTimeout !== undefined || ownTimeout <= standardDefaults.attemptTimeout) {
+    return { ...own, name };
   }
-  totalTimeout ??= Math.max(standardDefaults.totalTimeout, attemptTimeout || 0);
-  const circuitBreaker = attemptTimeout ? breakerFor(own, attemptTimeout) : own.circuitBreaker;
-  return { ...own, name, totalTimeout, attemptTimeout, circuitBreaker };
-}
-
-/** A window of failures is at least two attempts long. */
-function breakerFor(
-  own: StandardOptions,
-  attemptTimeout: number,
-): StandardOptions['circuitBreaker'] {
-  const { circuitBreaker = {} } = own;
-  if (circuitBreaker === false || circuitBreaker.window || circuitBreaker.failureThreshold)
-    return circuitBreaker;
-  const { window } = standardDefaults.circuitBreaker;
-  const duration = window !== undefined && 'duration' in window ? (window.duration ?? 0) : 0;
-  return { ...circuitBreaker, window: { duration: Math.max(duration, 2 * attemptTimeout) } };
+  return { ...own, name, attemptTimeout: Math.min(ownTimeout, own.totalTimeout || Infinity) };
 }

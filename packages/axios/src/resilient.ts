@@ -12,7 +12,15 @@
  * The instance given is not changed: `defaults` and `interceptors` are shared with it, its own methods
  * stay unprotected.
  */
-import { InvalidOptionError, Keyed, type Pipeline, standard } from '@resil/core';
+import {
+  InvalidOptionError,
+  Keyed,
+  type Pipeline,
+  pipeline,
+  standard,
+  standardDefaults,
+  systemClock,
+} from '@resil/core';
 import type {
   Axios,
   AxiosAdapter,
@@ -28,6 +36,7 @@ import { systemWallClock } from './clock.js';
 import { destinationOf } from './destination.js';
 import { Exchange, type ExchangeSettings } from './exchange.js';
 import { type AxiosHost, hostOf } from './host.js';
+import { LongRequests } from './long-requests.js';
 import {
   checkRequestResilience,
   checkResilientOptions,
@@ -84,6 +93,7 @@ export function resilient<Instance extends Axios>(
 class Protection {
   readonly host: AxiosHost;
   readonly #pipelines: Keyed;
+  readonly #longRequests: LongRequests | undefined;
   readonly #keyOf: (config: InternalAxiosRequestConfig) => string;
   readonly #settings: ExchangeSettings;
   readonly #wrapped = new WeakMap<object, AxiosAdapter>();
@@ -94,11 +104,12 @@ class Protection {
     this.#keyOf = options.key ?? destinationOf;
     this.#settings = { host, deadlineHeader: options.deadlineHeader };
     const { maxKeys, idleTimeout, clock } = options;
-    this.#pipelines = new Keyed(options.pipeline ?? standardPipelines(options, instanceDefaults), {
-      maxKeys,
-      idleTimeout,
-      clock,
-    });
+    const { pipeline: made, longRequests } =
+      options.pipeline === undefined
+        ? standardPipelines(options, instanceDefaults)
+        : { pipeline: options.pipeline, longRequests: undefined };
+    this.#pipelines = new Keyed(made, { maxKeys, idleTimeout, clock });
+    this.#longRequests = longRequests;
   }
 
   /** The adapter, or what names it in a config, with protection around it. */
@@ -116,6 +127,11 @@ class Protection {
     return wrapped;
   }
 
+  #pipelineOf(key: string, requestTimeout: number | undefined): Pipeline {
+    const usual = this.#pipelines.for(key);
+    return this.#longRequests?.pipelineFor(usual, key, requestTimeout) ?? usual;
+  }
+
   async #run(
     config: InternalAxiosRequestConfig,
     spec: AxiosRequestConfig['adapter'],
@@ -124,26 +140,41 @@ class Protection {
     if (resilience !== undefined) checkRequestResilience(resilience);
     settleDoubleRetry(config);
     const key = resilience?.key ?? this.#keyOf(config);
-    const pipeline = resilience?.pipeline ?? this.#pipelines.for(key);
+    const chosen = resilience?.pipeline ?? this.#pipelineOf(key, config.timeout);
     const adapter = this.host.getAdapter(spec as never, config);
     const exchange = new Exchange(config, key, adapter, this.#settings);
     try {
-      return exchange.succeeded(await pipeline.execute((call) => exchange.send(call), exchange));
+      return exchange.succeeded(await chosen.execute((call) => exchange.send(call), exchange));
     } catch (error) {
       throw exchange.failed(error);
     }
   }
 }
 
+/** Makes pipelines of keys, and gives way to requests that need longer. */
+interface PipelineSource {
+  readonly pipeline: (key: string) => Pipeline;
+  readonly longRequests: LongRequests | undefined;
+}
+
 function standardPipelines(
   options: ResilientOptions,
   instanceDefaults: Axios['defaults'],
-): (key: string) => Pipeline {
+): PipelineSource {
   const classify = options.classify ?? createClassify(options.wallClock ?? systemWallClock);
   const settings = { ...standardOptionsFor(options, instanceDefaults), classify };
+  const { name, clock = systemClock, attemptTimeout = standardDefaults.attemptTimeout } = settings;
   // Parts that contradict each other are refused now, not when the first request is sent.
   standard(settings);
-  return (key) => standard({ ...settings, key });
+  const limited = options.attemptTimeout === undefined && attemptTimeout !== false;
+  return {
+    pipeline: (key) => standard({ ...settings, key }),
+    longRequests: limited
+      ? new LongRequests(attemptTimeout, options.totalTimeout || Infinity, (key, layers) =>
+          pipeline({ name, key, classify, clock }, ...layers),
+        )
+      : undefined,
+  };
 }
 
 /** `instance` as it looks from outside, with what sends requests protected. */
@@ -186,7 +217,7 @@ function protectedRequest(instance: Axios, protection: Protection): Methods {
       const byUrl = typeof configOrUrl === 'string';
       const given = (byUrl ? config : configOrUrl) as AxiosRequestConfig | undefined;
       const own: AxiosRequestConfig = byUrl ? { ...given, url: configOrUrl } : { ...given };
-      own.adapter = protection.adapter(own.adapter || instance.defaults.adapter);
+      own.adapter = protection.adapter(own.adapter || adapterOf(instance, protection));
       return instance.request(own);
     },
   };
@@ -204,7 +235,7 @@ function protectedMethods(instance: Axios, protection: Protection): Methods {
     interceptors,
     // The methods make a config of their own for each request, so that it needs no copy.
     request: (config: AxiosRequestConfig) => {
-      config.adapter = protection.adapter(config.adapter || defaults.adapter);
+      config.adapter = protection.adapter(config.adapter || adapterOf(instance, protection));
       return instance.request(config);
     },
   });
@@ -220,6 +251,11 @@ function protectedMethods(instance: Axios, protection: Protection): Methods {
       protectedView(create.call(instance, config), protection);
   }
   return methods;
+}
+
+/** As axios chooses where a request names none. */
+function adapterOf(instance: Axios, protection: Protection): AxiosRequestConfig['adapter'] {
+  return instance.defaults.adapter || protection.host.defaults.adapter;
 }
 
 /** Members of the class that send nothing, and `request`, which is protected by itself. */

@@ -189,6 +189,13 @@ describe('resilient', () => {
     expect(shop).toBeInstanceOf(Shop);
     await failureOf(shop.price());
     expect(http.counters().hits).toBe(3);
+    // Without an adapter in its defaults axios takes its own.
+    await failureOf(
+      resilient(new Axios({ baseURL: http.origin, validateStatus: (s) => s < 300 }), quick).get(
+        '/x',
+      ),
+    );
+    expect(http.counters().hits).toBe(6);
   });
 
   it('hands the config on as the same object, without anything of ours in it', async () => {

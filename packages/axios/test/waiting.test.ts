@@ -86,6 +86,22 @@ describe('waiting', () => {
     expect(error.response).toBeUndefined();
   });
 
+  it('gives a request that asks for more time the time it asks for, through the same circuit', async () => {
+    const http = await service({ faults: { latency: 150 } });
+    const circuitBreaker = { failureThreshold: 1, resetTimeout: 60_000 } as const;
+    const api = resilient(axios.create({ baseURL: http.origin }), {
+      ...quick,
+      attemptTimeout: undefined,
+      retry: false,
+      circuitBreaker,
+      totalTimeout: 5_000,
+    });
+    await api.get('/x', { timeout: 4_500 });
+    http.set({ statusRatio: 1 });
+    await failureOf(api.get('/x', { timeout: 4_500 }));
+    expect((await failureOf(api.get('/x'))).code).toBe('RESIL_CIRCUIT_OPEN');
+  });
+
   it("applies axios' own timeout to each attempt, with axios' own error", async () => {
     const http = await service();
     const api = resilient(axios.create({ baseURL: http.origin, timeout: 50 }), quick);
