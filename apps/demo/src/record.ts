@@ -1,0 +1,94 @@
+/** What is written down of a run, by the order service and by who looks on from outside. */
+import type { Scenario, ScheduledPhase } from './scenario.js';
+
+/** How an order ended for the customer. An order without one has had no answer at all. */
+export interface OrderOutcome {
+  readonly index: number;
+  /** Milliseconds from its planned arrival to the answer, good or bad. */
+  readonly latency: number;
+  readonly acknowledged: boolean;
+  /** Whether its price was of the moment. */
+  readonly fresh: boolean;
+  /** Whether an earlier attempt had written it already. */
+  readonly rewritten: boolean;
+  /** Code or message of the error, if it failed. */
+  readonly error?: string;
+}
+
+/** State of a circuit. */
+export type CircuitStateName = 'closed' | 'open' | 'half-open';
+
+/** A circuit changed state. */
+export interface CircuitChange {
+  /** On the run's time. */
+  readonly at: number;
+  readonly circuit: string;
+  readonly state: CircuitStateName;
+}
+
+/** The order service as it sees itself. */
+export interface ServiceSample {
+  /** On the run's time. */
+  readonly at: number;
+  /** Resident memory, in bytes. */
+  readonly memory: number;
+  /** Orders without an answer yet. */
+  readonly inFlight: number;
+}
+
+/** What the order service reports, several times a second. */
+export interface ServiceReport {
+  readonly outcomes: readonly OrderOutcome[];
+  readonly circuits: readonly CircuitChange[];
+  /** How often each kind of event happened since the last report. */
+  readonly events: Readonly<Record<string, number>>;
+  readonly sample: ServiceSample;
+}
+
+/** The order service as it is seen from outside. */
+export interface OutsideSample {
+  /** On the run's time. */
+  readonly at: number;
+  /** Connections that the order service holds open. */
+  readonly sockets: number;
+  /** Requests that have reached the price service since the start. */
+  readonly priceHits: number;
+}
+
+/** A phase as it really went: a database takes its own time to come back. */
+export interface ObservedPhase {
+  readonly phase: ScheduledPhase;
+  readonly start: number;
+  /** When the fault was over. */
+  readonly lifted: number;
+  /** When the next phase began. */
+  readonly end: number;
+}
+
+/** What the database says at the end. */
+export interface Ledger {
+  /** Orders that were acknowledged to a customer. */
+  readonly acknowledged: number;
+  /** Acknowledged orders that are not in the database. */
+  readonly lost: readonly string[];
+  /** Orders that are in the database more than once. */
+  readonly doubled: readonly string[];
+  /** Orders in the database that nobody was told of: the answer was lost, or is still on its way. */
+  readonly unacknowledged: number;
+  /** Acknowledged orders of which a later attempt found that an earlier one had written them. */
+  readonly rewritten: number;
+}
+
+/** Everything about a run. */
+export interface RunRecord {
+  readonly protected: boolean;
+  readonly scenario: Scenario;
+  readonly phases: readonly ObservedPhase[];
+  /** By order number; a hole is an order without an answer. */
+  readonly outcomes: ReadonlyArray<OrderOutcome | undefined>;
+  readonly circuits: readonly CircuitChange[];
+  readonly events: Readonly<Record<string, number>>;
+  readonly service: readonly ServiceSample[];
+  readonly outside: readonly OutsideSample[];
+  readonly ledger: Ledger;
+}
