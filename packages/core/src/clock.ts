@@ -23,22 +23,32 @@ export interface Clock {
 /** The longest delay that `setTimeout` honours; a longer one would fire at once. */
 const MAX_TIMER_DELAY = 2 ** 31 - 1;
 
+/** A clock whose timers can be exchanged under it. */
+export interface SwitchableClock extends Clock {
+  /** What runs its timers at this moment: another value when fake timers were put on or taken off. */
+  readonly timers: unknown;
+}
+
 /**
  * The system's clock: `performance.now()` and `setTimeout`, looked up at each call, so that fake
- * timers installed later are seen.
+ * timers installed later are seen. A timer is cancelled where it was set.
  */
 export const systemClock: Clock = Object.freeze({
   now: () => performance.now(),
   schedule(callback: () => void, delay: number): () => void {
+    const { setTimeout: set, clearTimeout: clear } = globalThis;
     let remaining = delay;
     let timer: ReturnType<typeof setTimeout>;
     const arm = (): void => {
       const step = Math.min(remaining, MAX_TIMER_DELAY);
       remaining -= step;
-      timer = setTimeout(remaining > 0 ? arm : callback, step);
+      timer = set(remaining > 0 ? arm : callback, step);
     };
     arm();
-    return () => clearTimeout(timer);
+    return () => clear(timer);
   },
   epoch: () => Date.now(),
-});
+  get timers() {
+    return globalThis.setTimeout;
+  },
+} satisfies SwitchableClock);

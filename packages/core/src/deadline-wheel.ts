@@ -6,7 +6,7 @@
  * expires early, and expires in the millisecond after it at the latest, as far as the clock's timer
  * allows.
  */
-import type { Clock } from './clock.js';
+import type { Clock, SwitchableClock } from './clock.js';
 
 /** Something that ends at a time. The fields other than `deadline` belong to the wheel. */
 export interface DeadlineEntry {
@@ -27,7 +27,7 @@ const SLOTS = 1 << BITS;
 const LEVELS = 6;
 const WIDTHS = Array.from({ length: LEVELS }, (_, level) => SLOTS ** level);
 const SPAN = SLOTS ** LEVELS;
-/** An armed timer that is late by more was armed on timers that no longer run (fake timers taken off). */
+/** An armed timer that is late by more does not run any more, though the clock did not tell. */
 const LOST_TIMER = 1_000;
 /** How long the timer of an empty wheel is kept for the next deadline, so that calls in sequence don't arm one each. */
 const IDLE_DELAY = 20;
@@ -47,6 +47,8 @@ export function deadlinesOf(clock: Clock): DeadlineWheel {
 /** The pending deadlines of one clock. */
 export class DeadlineWheel {
   readonly #clock: Clock;
+  /** What ran the clock's timers when one was last set; `undefined` if they can't be exchanged. */
+  #timers: unknown;
   readonly #slots: (DeadlineEntry | undefined)[] = new Array(LEVELS * SLOTS).fill(undefined);
   /** One bit per slot that holds an entry, one number per level. */
   readonly #occupied: number[] = new Array(LEVELS).fill(0);
@@ -55,10 +57,11 @@ export class DeadlineWheel {
   #size = 0;
   #armedFor = Infinity;
   #disarm: (() => void) | undefined;
-  #idleCheck = false;
+  #endIdleCheck: (() => void) | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#timers = (clock as SwitchableClock).timers;
   }
 
   /** Number of pending deadlines. */
@@ -68,7 +71,8 @@ export class DeadlineWheel {
 
   /** Adds an entry; `now` is the clock's present time. */
   add(entry: DeadlineEntry, now: number): void {
-    if (this.#size === 0) this.#tick = Math.floor(now);
+    if (this.#timers !== (this.#clock as SwitchableClock).timers) this.#switchTimers(now);
+    else if (this.#size === 0) this.#tick = Math.floor(now);
     else if (now < this.#tick - 1) this.#rebase(now);
     this.#size++;
     const wake = this.#place(entry, Math.max(Math.ceil(entry.deadline), this.#tick + 1));
@@ -159,7 +163,17 @@ export class DeadlineWheel {
     }
   }
 
-  /** The clock went back (fake timers were put on or taken off): places every entry anew. */
+  /** Fake timers were put on or taken off: timers that were set before are of no use. */
+  #switchTimers(now: number): void {
+    this.#timers = (this.#clock as SwitchableClock).timers;
+    this.#letGo();
+    this.#endIdleCheck?.();
+    this.#endIdleCheck = undefined;
+    if (this.#size > 0) this.#rebase(now);
+    else this.#tick = Math.floor(now);
+  }
+
+  /** The clock went back: places every entry anew. */
   #rebase(now: number): void {
     const entries: DeadlineEntry[] = [];
     for (let slot = 0; slot < this.#slots.length; slot++) {
@@ -192,14 +206,16 @@ export class DeadlineWheel {
 
   /** Lets the timer go soon after the last deadline has gone, so that it does not keep the process alive. */
   #whenIdle(): void {
-    if (this.#idleCheck || this.#disarm === undefined) return;
-    this.#idleCheck = true;
-    this.#clock.schedule(() => {
-      this.#idleCheck = false;
-      if (this.#size > 0) return;
-      this.#disarm?.();
-      this.#disarm = undefined;
-      this.#armedFor = Infinity;
+    if (this.#endIdleCheck !== undefined || this.#disarm === undefined) return;
+    this.#endIdleCheck = this.#clock.schedule(() => {
+      this.#endIdleCheck = undefined;
+      if (this.#size === 0) this.#letGo();
     }, IDLE_DELAY);
+  }
+
+  #letGo(): void {
+    this.#disarm?.();
+    this.#disarm = undefined;
+    this.#armedFor = Infinity;
   }
 }
