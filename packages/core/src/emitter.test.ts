@@ -1,0 +1,129 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Emitter, observe, processEmitter, report, reportErrorsTo } from './emitter.js';
+import type { ResilienceEvent } from './events.js';
+import { pipeline } from './pipeline.js';
+
+const event: ResilienceEvent = {
+  type: 'call.started',
+  pipeline: undefined,
+  key: undefined,
+  name: undefined,
+  attempt: 1,
+  at: 0,
+};
+
+describe('Emitter', () => {
+  it('tells every listener, in the order they came', () => {
+    const emitter = new Emitter();
+    const heard: string[] = [];
+    emitter.add(() => heard.push('first'));
+    emitter.add(() => heard.push('second'));
+    emitter.emit(event);
+    expect(heard).toEqual(['first', 'second']);
+  });
+
+  it('is observed while somebody listens', () => {
+    const emitter = new Emitter();
+    expect(emitter.observed).toBe(false);
+    const ends = [emitter.add(() => {}), emitter.add(() => {})];
+    for (const end of ends) {
+      expect(emitter.observed).toBe(true);
+      end();
+    }
+    expect(emitter.observed).toBe(false);
+  });
+
+  it('ends just the subscription that is ended, also of a listener that was added twice', () => {
+    const emitter = new Emitter();
+    const listener = vi.fn();
+    const end = emitter.add(listener);
+    emitter.add(listener);
+    end();
+    end();
+    emitter.emit(event);
+    expect(listener).toHaveBeenCalledTimes(1);
+  });
+
+  it('tells those who listened when the event began, whoever comes or goes meanwhile', () => {
+    const emitter = new Emitter();
+    const late = vi.fn();
+    const leaving = vi.fn();
+    emitter.add(() => {
+      emitter.add(late);
+      end();
+    });
+    const end = emitter.add(leaving);
+    emitter.emit(event);
+    expect([late.mock.calls.length, leaving.mock.calls.length]).toEqual([0, 1]);
+    emitter.emit(event);
+    expect([late.mock.calls.length, leaving.mock.calls.length]).toEqual([1, 1]);
+  });
+
+  it('reports a listener that throws and tells the others', () => {
+    const reported: unknown[] = [];
+    const end = reportErrorsTo((error, where) => reported.push([error, where]));
+    const emitter = new Emitter();
+    const broken = new Error('broken');
+    const other = vi.fn();
+    emitter.add(() => {
+      throw broken;
+    });
+    emitter.add(other);
+    emitter.emit(event);
+    end();
+    expect(reported).toEqual([[broken, "a listener to 'call.started'"]]);
+    expect(other).toHaveBeenCalledTimes(1);
+  });
+
+  it('refuses a listener that is not a function', () => {
+    expect(() => new Emitter().add(undefined as never)).toThrow('a listener must be a function');
+    expect(() => pipeline().on({} as never)).toThrow('a listener must be a function');
+  });
+});
+
+describe('observe', () => {
+  it('hears every pipeline of the process until it is ended', async () => {
+    const heard: unknown[] = [];
+    const end = observe(({ pipeline: name, type }) => heard.push([name, type]));
+    await pipeline('one').execute(() => 1);
+    await pipeline('two').execute(() => 2);
+    end();
+    await pipeline('one').execute(() => 1);
+    expect(heard).toEqual([
+      ['one', 'call.started'],
+      ['one', 'call.succeeded'],
+      ['two', 'call.started'],
+      ['two', 'call.succeeded'],
+    ]);
+    expect(processEmitter.observed).toBe(false);
+  });
+});
+
+describe('reportErrorsTo', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  it('replaces console.error, and puts the former reporter back', () => {
+    const written = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const [first, second] = [vi.fn(), vi.fn()];
+    const broken = new Error('broken');
+    report(broken, 'classify');
+    expect(written.mock.calls).toEqual([['@resil: classify threw', broken]]);
+    const endFirst = reportErrorsTo(first);
+    const endSecond = reportErrorsTo(second);
+    report(broken, 'a');
+    endSecond();
+    report(broken, 'b');
+    endFirst();
+    expect(second.mock.calls).toEqual([[broken, 'a']]);
+    expect(first.mock.calls).toEqual([[broken, 'b']]);
+    expect(written).toHaveBeenCalledTimes(1);
+  });
+
+  it('that throws itself is ignored: there is nobody left to tell', () => {
+    const end = reportErrorsTo(() => {
+      throw new Error('broken too');
+    });
+    expect(() => report(new Error('broken'), 'x')).not.toThrow();
+    end();
+  });
+});
