@@ -134,12 +134,18 @@ export class Pipeline implements CompositeLayer {
 
   /**
    * The same pipeline with some of its layers left out: same state, same name, same listeners. For
-   * calls that must not be repeated, or must not be answered by a fallback.
+   * calls that must not be repeated, or must not be answered by a fallback. `keep` is asked about each
+   * guard and strategy; it may give a layer to stand in its place.
    */
-  narrow(keep: (layer: Guard | Strategy) => boolean): Pipeline {
+  narrow(keep: (layer: Guard | Strategy) => boolean | Layer): Pipeline {
     const { name, key, classify, emitter } = this.scope;
+    const kept = (layer: Guard | Strategy): readonly Layer[] => {
+      const choice = keep(layer);
+      if (choice === false) return [];
+      return [choice === true ? alone(layer) : choice];
+    };
     const layers = this.layers.flatMap((layer): readonly Layer[] =>
-      layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).filter(keep).map(alone),
+      layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).flatMap(kept),
     );
     return new Pipeline({ name, key, classify, clock: this.clock }, layers, emitter);
   }
