@@ -37,8 +37,8 @@ function ask(classify: Classify | undefined, outcome: Outcome, call: Call): Verd
   try {
     const verdict = classify(outcome, call);
     if (verdict === 'failure') return failure(call);
-    if (typeof verdict === 'string' && byKind[verdict] !== undefined) return byKind[verdict];
-    if (typeof verdict === 'object' && verdict !== null && byKind[verdict.kind] !== undefined)
+    if (typeof verdict === 'string' && Object.hasOwn(byKind, verdict)) return byKind[verdict];
+    if (typeof verdict === 'object' && verdict !== null && Object.hasOwn(byKind, verdict.kind))
       return verdict;
     report(new TypeError(`classify gave ${String(verdict)} instead of a verdict`), 'classify');
   } catch (error) {
