@@ -15,7 +15,7 @@ import {
 import type { ResilienceEvent } from '../src/events.js';
 import type { Outcome } from '../src/outcome.js';
 import { type Admitted, type Kind, ReferenceBreaker, type Rules } from './reference-breaker.js';
-import { runs } from './runs.js';
+import { PATIENCE, runs } from './runs.js';
 import { same } from './same.js';
 import { hostOn, startedCall, waitingCall } from './started-call.js';
 
@@ -87,7 +87,7 @@ const steps = fc.array(
     { weight: 1, arbitrary: byHand },
     { weight: 1, arbitrary: restart },
   ),
-  { minLength: 5, maxLength: 70, size: 'max' },
+  { minLength: 5, maxLength: 50, size: 'max' },
 );
 
 const ratio = fc.constantFrom(0.1, 0.25, 1 / 3, 0.5, 0.6, 1);
@@ -348,13 +348,21 @@ function equalsReference(rules: fc.Arbitrary<Rules>, numRuns: number): void {
 }
 
 describe('circuitBreaker', () => {
-  it('by consecutive failures does what the reference does', () => {
-    equalsReference(consecutive, 3_000);
-  });
+  it(
+    'by consecutive failures does what the reference does',
+    () => {
+      equalsReference(consecutive, 3_000);
+    },
+    PATIENCE,
+  );
 
-  it('by ratio of a window does what the reference does', () => {
-    equalsReference(byRatio, 7_000);
-  });
+  it(
+    'by ratio of a window does what the reference does',
+    () => {
+      equalsReference(byRatio, 7_000);
+    },
+    PATIENCE,
+  );
 
   it('was driven into every corner by these histories', () => {
     const corners = [

@@ -7,7 +7,7 @@ import type { RootCall } from '../src/call-state.js';
 import { deadlinesOf } from '../src/deadline-wheel.js';
 import { BulkheadFullError, QueueTimeoutError, TimeoutError } from '../src/errors.js';
 import { pipeline } from '../src/pipeline.js';
-import { runs } from './runs.js';
+import { PATIENCE, runs } from './runs.js';
 import { same } from './same.js';
 import { hostOn, waitingCall } from './started-call.js';
 
@@ -349,13 +349,21 @@ async function equalsReference(
 }
 
 describe('bulkhead', () => {
-  it('entered and left by hand does what a plain queue does', async () => {
-    await equalsReference(ByHand, 7_000);
-  });
+  it(
+    'entered and left by hand does what a plain queue does',
+    async () => {
+      await equalsReference(ByHand, 7_000);
+    },
+    PATIENCE,
+  );
 
-  it('around whole calls with deadlines does what a plain queue does', async () => {
-    await equalsReference(ByExecute, 3_000);
-  });
+  it(
+    'around whole calls with deadlines does what a plain queue does',
+    async () => {
+      await equalsReference(ByExecute, 3_000);
+    },
+    PATIENCE,
+  );
 
   it('was driven into every corner by these histories', () => {
     const corners = [

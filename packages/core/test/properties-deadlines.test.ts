@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../src/clock.js';
 import { type DeadlineEntry, DeadlineWheel, NOT_PENDING } from '../src/deadline-wheel.js';
-import { runs } from './runs.js';
+import { PATIENCE, runs } from './runs.js';
 import { same } from './same.js';
 
 const DAY = 86_400_000;
@@ -169,49 +169,61 @@ async function behavesAsAList(
 }
 
 describe('DeadlineWheel', () => {
-  it('expires deadlines from 0 ms to a month in the right millisecond', async () => {
-    await behavesAsAList(steady, 4_000);
-  });
+  it(
+    'expires deadlines from 0 ms to a month in the right millisecond',
+    async () => {
+      await behavesAsAList(steady, 4_000);
+    },
+    PATIENCE,
+  );
 
-  it('loses none and expires none early when the clock is set forward or back', async () => {
-    await behavesAsAList([...steady, { weight: 2, arbitrary: jump }], 4_000);
-  });
+  it(
+    'loses none and expires none early when the clock is set forward or back',
+    async () => {
+      await behavesAsAList([...steady, { weight: 2, arbitrary: jump }], 4_000);
+    },
+    PATIENCE,
+  );
 
-  it('expires a whole deadline ahead at exactly that millisecond', () => {
-    const whole = fc.array(fc.tuple(fc.nat(70_000), fc.integer({ min: 1, max: 10 * DAY })), {
-      minLength: 1,
-      maxLength: 30,
-      size: 'max',
-    });
-    fc.assert(
-      fc.property(whole, (adds) => {
-        const clock = new VirtualClock();
-        const wheel = new DeadlineWheel(clock);
-        const seen: number[] = [];
-        const wanted: number[] = [];
-        for (const [pause, time] of adds) {
-          clock.tick(pause);
-          const deadline = clock.now() + time;
-          wanted.push(deadline);
-          const entry: DeadlineEntry = {
-            deadline,
-            expire: () => seen.push(clock.now()),
-            wheelSlot: NOT_PENDING,
-            wheelPrevious: undefined,
-            wheelNext: undefined,
-          };
-          wheel.add(entry, clock.now());
-        }
-        clock.tick(11 * DAY);
-        same(
-          seen,
-          wanted.sort((one, other) => one - other),
-          'when they expired',
-        );
-      }),
-      runs(2_000),
-    );
-  });
+  it(
+    'expires a whole deadline ahead at exactly that millisecond',
+    () => {
+      const whole = fc.array(fc.tuple(fc.nat(70_000), fc.integer({ min: 1, max: 10 * DAY })), {
+        minLength: 1,
+        maxLength: 30,
+        size: 'max',
+      });
+      fc.assert(
+        fc.property(whole, (adds) => {
+          const clock = new VirtualClock();
+          const wheel = new DeadlineWheel(clock);
+          const seen: number[] = [];
+          const wanted: number[] = [];
+          for (const [pause, time] of adds) {
+            clock.tick(pause);
+            const deadline = clock.now() + time;
+            wanted.push(deadline);
+            const entry: DeadlineEntry = {
+              deadline,
+              expire: () => seen.push(clock.now()),
+              wheelSlot: NOT_PENDING,
+              wheelPrevious: undefined,
+              wheelNext: undefined,
+            };
+            wheel.add(entry, clock.now());
+          }
+          clock.tick(11 * DAY);
+          same(
+            seen,
+            wanted.sort((one, other) => one - other),
+            'when they expired',
+          );
+        }),
+        runs(2_000),
+      );
+    },
+    PATIENCE,
+  );
 
   it('finds those again whose timer was taken away, at the next deadline that is added', () => {
     const virtual = new VirtualClock();

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CountWindow, DurationWindow, type WindowSnapshot } from '../src/failure-window.js';
-import { runs } from './runs.js';
+import { PATIENCE, runs } from './runs.js';
 import { same } from './same.js';
 
 interface Ended {
@@ -74,99 +74,111 @@ function stored(snapshot: WindowSnapshot): WindowSnapshot {
 let restarts = 0;
 
 describe('CountWindow', () => {
-  it('holds the latest outcomes of a plain array, also in the next process', () => {
-    fc.assert(
-      fc.property(fc.constantFrom(1, 2, 3, 7, 20, 100), steps, (first, history) => {
-        let size: number = first;
-        let window = new CountWindow(size);
-        let list: Ended[] = [];
-        for (const step of history) {
-          if (step.do === 'record') {
-            const { failed, slow } = step;
-            for (let time = 0; time < step.times; time++) {
-              window.record(0, failed, slow);
-              list.push({ at: 0, failed, slow });
+  it(
+    'holds the latest outcomes of a plain array, also in the next process',
+    () => {
+      fc.assert(
+        fc.property(fc.constantFrom(1, 2, 3, 7, 20, 100), steps, (first, history) => {
+          let size: number = first;
+          let window = new CountWindow(size);
+          let list: Ended[] = [];
+          for (const step of history) {
+            if (step.do === 'record') {
+              const { failed, slow } = step;
+              for (let time = 0; time < step.times; time++) {
+                window.record(0, failed, slow);
+                list.push({ at: 0, failed, slow });
+              }
+            } else if (step.do === 'clear') {
+              window.clear();
+              list = [];
+            } else if (step.do === 'restart') {
+              restarts += 1;
+              const snapshot = stored(window.snapshot());
+              list = list.slice(-size).slice(-step.size);
+              size = step.size;
+              window = new CountWindow(size);
+              same(window.restore(snapshot, 0), true, 'restored');
             }
-          } else if (step.do === 'clear') {
-            window.clear();
-            list = [];
-          } else if (step.do === 'restart') {
-            restarts += 1;
-            const snapshot = stored(window.snapshot());
-            list = list.slice(-size).slice(-step.size);
-            size = step.size;
-            window = new CountWindow(size);
-            same(window.restore(snapshot, 0), true, 'restored');
+            same(window.counts(), countsOf(list.slice(-size)), 'counts');
           }
-          same(window.counts(), countsOf(list.slice(-size)), 'counts');
-        }
-      }),
-      runs(4_000),
-    );
-  });
+        }),
+        runs(4_000),
+      );
+    },
+    PATIENCE,
+  );
 });
 
 describe('DurationWindow', () => {
-  it('holds the outcomes of the present tenth and the nine before, also in the next process', () => {
-    fc.assert(
-      fc.property(fc.constantFrom(10, 20, 100, 1_000), steps, (first, history) => {
-        let duration: number = first;
-        let now = 0;
-        let window = new DurationWindow(duration);
-        let list: Ended[] = [];
-        const tenthOf = (at: number): number => Math.floor(at / (duration / 10));
-        const held = (): Ended[] => list.filter(({ at }) => tenthOf(now) - tenthOf(at) < 10);
-        for (const step of history) {
-          if (step.do === 'record') {
-            const { failed, slow } = step;
-            for (let time = 0; time < step.times; time++) {
-              window.record(now, failed, slow);
-              list.push({ at: now, failed, slow });
+  it(
+    'holds the outcomes of the present tenth and the nine before, also in the next process',
+    () => {
+      fc.assert(
+        fc.property(fc.constantFrom(10, 20, 100, 1_000), steps, (first, history) => {
+          let duration: number = first;
+          let now = 0;
+          let window = new DurationWindow(duration);
+          let list: Ended[] = [];
+          const tenthOf = (at: number): number => Math.floor(at / (duration / 10));
+          const held = (): Ended[] => list.filter(({ at }) => tenthOf(now) - tenthOf(at) < 10);
+          for (const step of history) {
+            if (step.do === 'record') {
+              const { failed, slow } = step;
+              for (let time = 0; time < step.times; time++) {
+                window.record(now, failed, slow);
+                list.push({ at: now, failed, slow });
+              }
+            } else if (step.do === 'wait') now += step.time;
+            else if (step.do === 'clear') {
+              window.clear();
+              list = [];
+            } else {
+              restarts += 1;
+              const snapshot = stored(window.snapshot(now));
+              // Stored by its tenth, an outcome is as old as the beginning of that.
+              list = held().map((one) => ({
+                ...one,
+                at: tenthOf(one.at) * (duration / 10) + step.now - now - step.elapsed,
+              }));
+              now = step.now;
+              duration = step.size * 10;
+              window = new DurationWindow(duration);
+              same(window.restore(snapshot, now, step.elapsed), true, 'restored');
             }
-          } else if (step.do === 'wait') now += step.time;
-          else if (step.do === 'clear') {
-            window.clear();
-            list = [];
-          } else {
-            restarts += 1;
-            const snapshot = stored(window.snapshot(now));
-            // Stored by its tenth, an outcome is as old as the beginning of that.
-            list = held().map((one) => ({
-              ...one,
-              at: tenthOf(one.at) * (duration / 10) + step.now - now - step.elapsed,
-            }));
-            now = step.now;
-            duration = step.size * 10;
-            window = new DurationWindow(duration);
-            same(window.restore(snapshot, now, step.elapsed), true, 'restored');
+            same(window.counts(now), countsOf(held()), 'counts');
           }
-          same(window.counts(now), countsOf(held()), 'counts');
-        }
-      }),
-      runs(4_000),
-    );
-    expect(restarts).toBeGreaterThan(1_000);
-  });
+        }),
+        runs(4_000),
+      );
+      expect(restarts).toBeGreaterThan(1_000);
+    },
+    PATIENCE,
+  );
 
-  it('remembers each outcome for more than nine tenths of its duration and at most all of it', () => {
-    fc.assert(
-      fc.property(
-        fc.double({ min: 0.5, max: 1e6, noNaN: true }),
-        fc.double({ min: 0, max: 1e9, noNaN: true }),
-        fc.double({ min: 0, max: 2, noNaN: true }),
-        (duration, at, share) => {
-          const window = new DurationWindow(duration);
-          window.record(at, true, false);
-          const age = share * duration;
-          const { calls } = window.counts(at + age);
-          // Wide enough for what a sum of doubles rounds away.
-          if (share < 0.9 - 1e-6) same(calls, 1, 'remembered');
-          if (share > 1 + 1e-6) same(calls, 0, 'forgotten');
-        },
-      ),
-      runs(4_000),
-    );
-  });
+  it(
+    'remembers each outcome for more than nine tenths of its duration and at most all of it',
+    () => {
+      fc.assert(
+        fc.property(
+          fc.double({ min: 0.5, max: 1e6, noNaN: true }),
+          fc.double({ min: 0, max: 1e9, noNaN: true }),
+          fc.double({ min: 0, max: 2, noNaN: true }),
+          (duration, at, share) => {
+            const window = new DurationWindow(duration);
+            window.record(at, true, false);
+            const age = share * duration;
+            const { calls } = window.counts(at + age);
+            // Wide enough for what a sum of doubles rounds away.
+            if (share < 0.9 - 1e-6) same(calls, 1, 'remembered');
+            if (share > 1 + 1e-6) same(calls, 0, 'forgotten');
+          },
+        ),
+        runs(4_000),
+      );
+    },
+    PATIENCE,
+  );
 
   it('cannot take over what a window of the other kind held', () => {
     const count = new CountWindow(3);

@@ -8,3 +8,6 @@ export const RUNS = 10_000;
 export function runs(numRuns: number = RUNS): Parameters<unknown> {
   return { seed: 20_260_801, numRuns };
 }
+
+/** Milliseconds that a property may take on a machine that is busy with other things. */
+export const PATIENCE = 120_000;
