@@ -55,6 +55,8 @@ export class Pipeline implements CompositeLayer {
   readonly name: string | undefined;
   readonly layers: readonly Layer[];
   readonly clock: Clock;
+  /** @internal The clock that was given to it or to its layers. */
+  readonly givenClock: Clock | undefined;
   /** @internal */
   readonly scope: Scope;
   /** @internal */
@@ -73,7 +75,8 @@ export class Pipeline implements CompositeLayer {
     const { name, key, classify } = options;
     this.name = name;
     this.layers = Object.freeze([...layers]);
-    this.clock = commonClock(options.clock, this.layers);
+    this.givenClock = commonClock(options.clock, this.layers);
+    this.clock = this.givenClock ?? systemClock;
     this.deadlines = deadlinesOf(this.clock);
     this.scope = { name, key, classify, emitter, outer: undefined };
     for (const layer of leavesOf(this.layers)) (layer as OwnLayer).adopt?.({ name, key });
@@ -104,7 +107,12 @@ export class Pipeline implements CompositeLayer {
       throw new InvalidOptionError('wrap: fn', fn, 'must be a function');
     const pipeline = this;
     return function wrapped(this: This, ...args: Args): Promise<Awaited<T>> {
-      const callOptions = typeof options === 'function' ? options(...args) : options;
+      let callOptions: CallOptions | undefined;
+      try {
+        callOptions = typeof options === 'function' ? options(...args) : options;
+      } catch (error) {
+        return Promise.reject(error);
+      }
       return pipeline.execute(() => fn.apply(this, args as never), callOptions) as Promise<
         Awaited<T>
       >;
@@ -147,7 +155,7 @@ export class Pipeline implements CompositeLayer {
     const layers = this.layers.flatMap((layer): readonly Layer[] =>
       layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).flatMap(kept),
     );
-    return new Pipeline({ name, key, classify, clock: this.clock }, layers, emitter);
+    return new Pipeline({ name, key, classify, clock: this.givenClock }, layers, emitter);
   }
 
   /** Calls `listener` with every event of this pipeline; the result ends it. */
@@ -169,10 +177,11 @@ export class Pipeline implements CompositeLayer {
     }
     const call = new RootCall(this, operation, options);
     const observed = isObserved(this.scope);
+    const startedAt = observed ? call.startedAt : 0;
     if (observed) call.emit({ type: 'call.started' });
     const result = call.aborted ? Promise.reject(call.reason) : this.#stageFor(call).run(call);
     call.walkingIn = false;
-    if (observed) tellEnd(call, call.startedAt, result);
+    if (observed) tellEnd(call, startedAt, result);
     return result;
   }
 
@@ -353,21 +362,22 @@ function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): v
   );
 }
 
-function commonClock(own: Clock | undefined, layers: readonly Layer[]): Clock {
+function commonClock(own: Clock | undefined, layers: readonly Layer[]): Clock | undefined {
   let clock = own;
-  for (const layer of leavesOf(layers)) {
-    const layerClock = (layer as OwnLayer).clock;
+  const nested = layers.filter((layer) => layer instanceof Pipeline);
+  for (const layer of [...leavesOf(layers), ...nested]) {
+    const layerClock = layer instanceof Pipeline ? layer.givenClock : (layer as OwnLayer).clock;
     if (layerClock === undefined || layerClock === clock) continue;
     if (clock !== undefined) {
       throw new InvalidOptionError(
-        `pipeline: clock of layer '${layer.name}'`,
+        `pipeline: clock of layer '${layer.name ?? 'pipeline'}'`,
         layerClock,
         'must be that of the pipeline and of its other layers',
       );
     }
     clock = layerClock;
   }
-  return clock ?? systemClock;
+  return clock;
 }
 
 function checkLayer(layer: unknown): asserts layer is Layer {
