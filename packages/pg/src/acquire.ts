@@ -27,15 +27,12 @@ export interface RawPool {
   connect(callback: ConnectCallback): void;
 }
 
-/** Told once how an acquisition ended: with an error, or with a client to be given back by `release`. */
-export type Acquired = (
-  error: unknown,
-  session: Session | undefined,
-  release: ReleaseClient | undefined,
-) => void;
-
-/** Gives a client back; `destroy` closes it. To be called exactly once. */
-export type ReleaseClient = (destroy?: unknown) => void;
+/** Told, one or the other and once, how an acquisition ended. */
+export interface AcquireEnd {
+  /** There is a client, to be given back by {@link Acquisition.giveBack}. */
+  acquired(session: Session): void;
+  refused(error: unknown): void;
+}
 
 /** Hands out the clients of one pool. */
 export class ClientSource {
@@ -80,11 +77,9 @@ export class ClientSource {
     return this.#line.waiting;
   }
 
-  /** Starts to get a client for a call. */
-  acquire(call: Call, state: PgCallState, acquired: Acquired): Acquisition {
-    const acquisition = new Acquisition(this, this.#line, call, state, acquired);
-    acquisition.start();
-    return acquisition;
+  /** The waiting line. */
+  get line(): Bulkhead {
+    return this.#line;
   }
 
   /** Whether the next client that is asked for has to be connected first, which takes time. */
@@ -98,27 +93,25 @@ export class ClientSource {
   }
 
   /**
-   * Asks the pool for a client.
+   * A client is asked of the pool, `connecting` if it has to be connected first.
    *
    * While one is being connected, a pool that has no `connectionTimeoutMillis` gets one: nothing else
    * ends a connect that nobody answers, and it would hold its slot for ever. Only meanwhile, because
    * pg-pool starts a timer of its own for each client that it hands out under one.
    */
-  connect(connecting: boolean, callback: ConnectCallback): void {
-    const { pool, options } = this;
+  asked(connecting: boolean): void {
     this.#asked += 1;
-    if (connecting) {
-      this.#connecting += 1;
-      pool.options.connectionTimeoutMillis ||= options.acquireTimeout;
-    }
-    pool.connect((error, client, release) => {
-      this.#asked -= 1;
-      if (connecting) {
-        this.#connecting -= 1;
-        if (this.#connecting === 0) pool.options.connectionTimeoutMillis = this.#ownTimeout;
-      }
-      callback(error, client, release);
-    });
+    if (!connecting) return;
+    this.#connecting += 1;
+    this.pool.options.connectionTimeoutMillis ||= this.options.acquireTimeout;
+  }
+
+  /** The pool has answered. */
+  answered(connecting: boolean): void {
+    this.#asked -= 1;
+    if (!connecting) return;
+    this.#connecting -= 1;
+    if (this.#connecting === 0) this.pool.options.connectionTimeoutMillis = this.#ownTimeout;
   }
 
   /** The session of a client that the pool gave. */
@@ -127,31 +120,25 @@ export class ClientSource {
   }
 }
 
-/** One try to get a client. */
+/** One try to get a client; then the holder of the client, until it is given back. */
 export class Acquisition {
   readonly #source: ClientSource;
-  readonly #line: Bulkhead;
   readonly #call: Call;
   readonly #state: PgCallState;
-  readonly #acquired: Acquired;
+  readonly #end: AcquireEnd;
   #done = false;
   #forgetTimeout: (() => void) | undefined;
+  #session: Session | undefined;
+  #release: ((destroy?: unknown) => void) | undefined;
 
-  constructor(
-    source: ClientSource,
-    line: Bulkhead,
-    call: Call,
-    state: PgCallState,
-    acquired: Acquired,
-  ) {
+  constructor(source: ClientSource, call: Call, state: PgCallState, end: AcquireEnd) {
     this.#source = source;
-    this.#line = line;
     this.#call = call;
     this.#state = state;
-    this.#acquired = acquired;
+    this.#end = end;
   }
 
-  /** Whether `acquired` has been called. */
+  /** Whether it has ended: there is a client, or there won't be one. */
   get done(): boolean {
     return this.#done;
   }
@@ -161,7 +148,7 @@ export class Acquisition {
     const { acquireTimeout } = this.#source.options;
     let wait: void | Promise<void>;
     try {
-      wait = this.#line.enter(this.#call);
+      wait = this.#source.line.enter(this.#call);
     } catch (error) {
       this.#fail(error);
       return;
@@ -173,7 +160,7 @@ export class Acquisition {
     const since = this.#call.now();
     wait.then(
       () => {
-        if (this.#done) this.#line.leave();
+        if (this.#done) this.#source.line.leave();
         else this.#connect(acquireTimeout - (this.#call.now() - since));
       },
       (error) => this.abort(error),
@@ -200,25 +187,34 @@ export class Acquisition {
         Math.max(0, timeLeft),
       );
     }
-    source.connect(connecting, (error, client, release) => {
+    source.asked(connecting);
+    source.pool.connect((error, client, release) => {
+      source.answered(connecting);
       if (this.#done || error || client === undefined) {
         if (client !== undefined) release();
-        this.#line.leave();
+        source.line.leave();
         this.#fail(error && isPoolFull(error) ? this.#full() : error);
         return;
       }
       this.#done = true;
       this.#forgetTimeout?.();
       const session = source.sessionOf(client);
+      this.#session = session;
+      this.#release = release;
       this.#state.untouched = !session.fresh;
       this.#state.phase = 'ready';
       session.fresh = false;
-      this.#acquired(undefined, session, (destroy) => {
-        const over = session.evict || (inTransaction(client) && source.pool.options.max > 1);
-        release(destroy || over);
-        this.#line.leave();
-      });
+      this.#end.acquired(session);
     });
+  }
+
+  /** Gives the client back; `destroy` closes it. To be called exactly once. */
+  giveBack(destroy?: unknown): void {
+    const session = this.#session as Session;
+    const { line, pool } = this.#source;
+    const over = session.evict || (inTransaction(session.client) && pool.options.max > 1);
+    this.#release?.(destroy || over);
+    line.leave();
   }
 
   #late(): TimeoutError {
@@ -238,7 +234,7 @@ export class Acquisition {
     if (this.#done) return;
     this.#done = true;
     this.#forgetTimeout?.();
-    this.#acquired(error, undefined, undefined);
+    this.#end.refused(error);
   }
 }
 

@@ -1,12 +1,21 @@
 /** One wrapped pool, as its parts share it; and the guarded calls that are made on it. */
 import { type Call, type CallOptions, isRefusal, isResilienceError } from '@resil/core';
 import type { Pool, PoolClient } from 'pg';
-import { type Acquired, ClientSource, type RawPool } from './acquire.js';
+import { Acquisition, ClientSource, type RawPool } from './acquire.js';
 import type { PgCallState, ResolvedPgOptions } from './options.js';
 import { overlay } from './overlay.js';
 import { executeAlways, type PipelineSet, Pipelines } from './pipelines.js';
+import { PooledQuery } from './pooled-query.js';
 import { inTransaction, type RawClient, transactionStatus } from './raw-client.js';
-import { deliver, faultOf, nameOf, type QueryRequest, readRequest, textOf } from './request.js';
+import {
+  deliver,
+  faultOf,
+  NOTHING,
+  nameOf,
+  type QueryRequest,
+  readRequest,
+  textOf,
+} from './request.js';
 import { type Checkout, Session } from './session.js';
 import { outcomeUnknown, Statement } from './statement.js';
 import { statementKind } from './statement-kind.js';
@@ -64,9 +73,13 @@ export class PoolContext {
       held: false,
       untouched: false,
     };
-    return this.pipelines
-      .of(resilience.key)
-      .whole.execute((call) => this.#queryOnce(call, request, state), optionsOf(request, state));
+    return this.pipelines.of(resilience.key).whole.execute(
+      (call) =>
+        new Promise((resolve, reject) => {
+          new PooledQuery(this.source, call, request, state, resolve, reject).start();
+        }),
+      optionsOf(request, state),
+    );
   }
 
   /** Has a client for somebody who gives it back himself. */
@@ -91,47 +104,21 @@ export class PoolContext {
     );
   }
 
-  #queryOnce(call: Call, request: QueryRequest, state: PgCallState): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      let statement: Statement | undefined;
-      const acquired: Acquired = (error, session, release) => {
-        if (session === undefined || release === undefined) {
-          forget?.();
-          reject(error);
-          return;
-        }
-        statement = new Statement(session, request, call, state, false, {
-          ended: release as () => void,
-          resolve(result) {
-            forget?.();
-            resolve(result);
-          },
-          reject(failure) {
-            forget?.();
-            reject(failure);
-          },
-        });
-        statement.start();
-      };
-      let forget: (() => void) | undefined;
-      const acquisition = this.source.acquire(call, state, acquired);
-      if (!acquisition.done) {
-        forget = call.onAbort((reason) => (statement ?? acquisition).abort(reason));
-      }
-    });
-  }
-
   #checkOutOnce(call: Call, state: PgCallState): Promise<Session> {
     return new Promise((resolve, reject) => {
       let forget: (() => void) | undefined;
-      const acquisition = this.source.acquire(call, state, (error, session, release) => {
-        forget?.();
-        if (session === undefined || release === undefined) reject(error);
-        else {
-          session.checkout = checkoutOf(session, release);
+      const acquisition = new Acquisition(this.source, call, state, {
+        acquired(session) {
+          forget?.();
+          session.checkout = checkoutOf(session, acquisition);
           resolve(session);
-        }
+        },
+        refused(error) {
+          forget?.();
+          reject(error);
+        },
       });
+      acquisition.start();
       if (!acquisition.done) forget = call.onAbort((reason) => acquisition.abort(reason));
     });
   }
@@ -197,10 +184,13 @@ export class PoolContext {
 }
 
 function optionsOf(request: QueryRequest, state: PgCallState, checkout?: Checkout): CallOptions {
-  const { signal, deadline, key, priority, idempotent } = request.resilience;
   const scope = checkout?.scope;
+  const name = nameOf(request) ?? 'query';
+  const attributes = { pg: state };
+  if (request.resilience === NOTHING && scope === undefined) return { name, attributes };
+  const { signal, deadline, key, priority, idempotent } = request.resilience;
   return {
-    name: nameOf(request) ?? 'query',
+    name,
     key,
     priority,
     idempotent,
@@ -209,11 +199,11 @@ function optionsOf(request: QueryRequest, state: PgCallState, checkout?: Checkou
       scope === undefined
         ? deadline
         : Math.min(deadline ?? Number.POSITIVE_INFINITY, scope.deadline),
-    attributes: { pg: state },
+    attributes,
   };
 }
 
-function checkoutOf(session: Session, release: (destroy?: unknown) => void): Checkout {
+function checkoutOf(session: Session, acquisition: Acquisition): Checkout {
   const checkout: Checkout = {
     released: false,
     scope: undefined,
@@ -224,7 +214,7 @@ function checkoutOf(session: Session, release: (destroy?: unknown) => void): Che
       checkout.released = true;
       const giveBack = (): void => {
         session.checkout = undefined;
-        release(destroy);
+        acquisition.giveBack(destroy);
       };
       if (destroy) giveBack();
       else session.whenDrained(giveBack);

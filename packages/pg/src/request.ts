@@ -16,7 +16,8 @@ export interface QueryRequest {
   readonly resilience: QueryResilience;
 }
 
-const NOTHING: QueryResilience = Object.freeze({});
+/** What a query says of itself that says nothing. */
+export const NOTHING: QueryResilience = Object.freeze({});
 
 /** Reads the arguments of `query`; `undefined` for what pg is to handle by itself: a Submittable, or nothing that is a query. */
 export function readRequest(

@@ -123,6 +123,13 @@ function checkPool(pool: unknown): void {
   ) {
     throw new InvalidOptionError('resilient: pool', pool, "must be a pool of the package 'pg'");
   }
+  if ((seen.options as { pipeline?: boolean }).pipeline === true) {
+    throw new InvalidOptionError(
+      'resilient: pool',
+      pool,
+      "must not use pg's pipeline mode, in which a cancel request can't tell the queries apart",
+    );
+  }
   if (seen[WRAPPED] === true) {
     throw new InvalidOptionError('resilient: pool', pool, 'must not be wrapped twice');
   }

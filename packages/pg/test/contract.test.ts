@@ -77,5 +77,13 @@ describeAdapterContract<Bench, pg.Pool>({
     [{ pipeline: () => undefined, retry: false }, /resilient\.retry.*pipeline/],
     [{ pipeline: () => undefined }, /must be a guard|pipeline/],
   ],
-  badTargets: [undefined, null, 42, {}, new pg.Client(), resilient(new pg.Pool())],
+  badTargets: [
+    undefined,
+    null,
+    42,
+    {},
+    new pg.Client(),
+    resilient(new pg.Pool()),
+    new pg.Pool({ pipeline: true }),
+  ],
 });

@@ -37,7 +37,10 @@ describe('a server that goes away and comes back', () => {
           () => {
             reads += 1;
           },
-          (error) => failed.push(error),
+          async (error) => {
+            failed.push(error);
+            await new Promise((done) => setTimeout(done, 10));
+          },
         );
       }
     });
