@@ -7,6 +7,8 @@ const charts = [];
 
 const UNPROTECTED = 'unprotected';
 const PROTECTED = 'protected';
+// By name, as the widths of texts are computed with it.
+const FONT = getComputedStyle(document.body).fontFamily;
 
 function colorsOfPage() {
   const style = getComputedStyle(document.documentElement);
@@ -23,9 +25,16 @@ function frame(color, { labels = false, top = 34, legend = true } = {}) {
   };
   return {
     animation: false,
-    textStyle: { fontFamily: 'inherit' },
+    textStyle: { fontFamily: FONT },
     grid: { left: 58, right: 16, top: labels ? top + 18 : top, bottom: 26 },
-    legend: { show: legend, top: 0, right: 8, textStyle: { color: color('ink') }, itemWidth: 22 },
+    legend: {
+      show: legend,
+      top: 0,
+      right: 8,
+      textStyle: { color: color('ink') },
+      itemWidth: 22,
+      itemGap: 16,
+    },
     tooltip: {
       trigger: 'axis',
       backgroundColor: color('card'),
@@ -73,7 +82,7 @@ function line(name, points, color, more = {}) {
     type: 'line',
     name,
     data: points,
-    showSymbol: false,
+    symbol: 'none',
     itemStyle: { color },
     ...more,
     lineStyle: { width: 2, color, ...more.lineStyle },
@@ -101,9 +110,7 @@ function goodput(color) {
         markArea: faults(color, true),
       }),
       line(UNPROTECTED, data.unprotected.goodput, color('bare')),
-      line(PROTECTED, data.guarded.goodput, color('own'), {
-        areaStyle: { color: color('own'), opacity: 0.1 },
-      }),
+      line(PROTECTED, data.guarded.goodput, color('own')),
       line('protected, at a fresh price', data.guarded.fresh, color('fresh'), {
         lineStyle: { width: 1.5, type: 'dashed' },
         markLine: level(data.capacity, 'capacity of the price service', color),

@@ -86,7 +86,8 @@ export function childOptions<Options>(): Options {
 /** The child's side: answers what the parent asks, and ends with it. */
 export function answerParent<Ask>(answer: (question: Ask) => unknown): void {
   process.on('message', async ({ id, ask }: Question) => {
-    process.send?.({ id, answer: (await answer(ask as Ask)) ?? {} });
+    const reply: Reply = { id, answer: (await answer(ask as Ask)) ?? {} };
+    if (process.connected) process.send?.(reply);
   });
   process.on('disconnect', () => process.exit());
 }

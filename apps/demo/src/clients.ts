@@ -60,7 +60,7 @@ export function protectedClients(targets: Targets): Clients {
     circuitBreaker: { failureRatio: 0.7, window: { duration: 2_000 }, resetTimeout: 500 },
     retry: { baseDelay: 50, budget: retryBudget({ ratio: 0.1 }) },
     // Two for each worker of the service: enough to keep it busy, too few to make it late.
-    bulkhead: { maxConcurrentCalls: 8, maxQueueSize: 8, queueTimeout: 200 },
+    bulkhead: { maxConcurrentCalls: 8, maxQueueSize: 16, queueTimeout: 200 },
     // No price now: an order at the last known price is better than no order.
     fallback: (error, call): Price => {
       const price = lastKnown.get(call.name ?? '');

@@ -48,7 +48,7 @@ export function figuresOf(record: RunRecord): PhaseFigures[] {
   const plan = plannedOrders(record.scenario);
   return record.phases.map((observed, index) => {
     // After the overload comes a phase of its own in which to recover.
-    const calm = observed.end > observed.lifted + 1 ? observed : record.phases[index + 1];
+    const calm = observed.phase.calm > 0 ? observed : record.phases[index + 1];
     return phaseFigures(record, plan, observed, calm?.end ?? observed.end);
   });
 }

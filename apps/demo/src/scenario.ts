@@ -113,7 +113,8 @@ export function scenario(options: { readonly short: boolean; readonly seed: numb
     calm: after,
   });
   const phases = schedule([
-    phase('calm', 'calm', short ? 800 : 5_000, 0),
+    // What arrives just before the first fault meets it on its way; that is not to be called calm.
+    phase('calm', 'calm', short ? 600 : 5_000, short ? 200 : 1_000),
     phase('latency', `latency ×${latencyFactor}`, fault, calm),
     phase('errors', 'half 503', fault, calm),
     phase('black-hole', 'black hole', fault, calm),
