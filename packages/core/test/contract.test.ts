@@ -1,0 +1,140 @@
+import { describeLayerContract, type LayerContract } from '@resil/testing';
+import { describe, it } from 'vitest';
+import {
+  bulkhead,
+  circuitBreaker,
+  fallback,
+  pipeline,
+  retry,
+  retryBudget,
+  standard,
+  timeout,
+} from '../src/index.js';
+
+const HOUR = 3_600_000;
+const runner = { describe, it };
+const forEver = (): Promise<never> => new Promise(() => {});
+const failing = (): never => {
+  throw new Error('failed');
+};
+const permit: LayerContract['waits'] = [
+  {
+    create: () => bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 1, queueTimeout: Infinity }),
+    wait: { name: 'a permit', arrange: (execute) => void execute(forEver) },
+  },
+  {
+    create: () => bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 1, queueTimeout: HOUR + 1 }),
+    wait: { name: 'a permit for a time', arrange: (execute) => void execute(forEver) },
+  },
+];
+
+describeLayerContract({
+  runner,
+  name: 'bulkhead',
+  create: () => bulkhead({ maxConcurrentCalls: 10 }),
+  waits: permit,
+  refuses: [[() => bulkhead({ maxConcurrentCalls: 0 }), /maxConcurrentCalls.*0/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'bulkhead with a timeout',
+  create: () => bulkhead({ maxConcurrentCalls: 10, timeout: HOUR }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'circuitBreaker by consecutive failures',
+  create: ({ clock }) => circuitBreaker({ clock, failureThreshold: 1_000 }),
+  refuses: [[() => circuitBreaker({ failureThreshold: 0 }), /failureThreshold.*0/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'circuitBreaker by ratio',
+  create: ({ clock }) =>
+    circuitBreaker({ clock, failureRatio: 1, slowCallDuration: HOUR, window: { calls: 1_000 } }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'circuitBreaker with a fallback',
+  create: ({ clock }) =>
+    circuitBreaker({ clock, failureThreshold: 1_000, fallbackFn: () => 'instead' }),
+  passesErrors: false,
+});
+
+describeLayerContract({
+  runner,
+  name: 'retry',
+  create: ({ random }) => retry({ maxAttempts: 3, random }),
+  waits: [
+    {
+      create: () => retry({ baseDelay: HOUR + 1, jitter: 'none' }),
+      wait: { name: 'backoff', operation: failing },
+    },
+  ],
+  refuses: [[() => retry({ maxAttempts: 0 }), /maxAttempts.*0/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'retry with a budget',
+  create: ({ clock, random }) => retry({ random, budget: retryBudget({ clock }) }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'timeout',
+  create: () => timeout({ duration: HOUR }),
+  refuses: [[() => timeout({ duration: 0 }), /duration.*0/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'fallback',
+  create: () => fallback(() => 'instead'),
+  passesErrors: false,
+  refuses: [[() => fallback(undefined as never), /fallback: fn.*undefined/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'fallback that answers nothing',
+  create: () =>
+    fallback((error) => {
+      throw error;
+    }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'pipeline of all of them',
+  create: ({ clock, random }) =>
+    pipeline(
+      'inner',
+      timeout({ duration: HOUR }),
+      retry({ maxAttempts: 2, random }),
+      circuitBreaker({ clock, failureThreshold: 1_000 }),
+      bulkhead({ maxConcurrentCalls: 10 }),
+      timeout({ duration: HOUR - 1 }),
+    ),
+  waits: [
+    {
+      create: ({ clock }) =>
+        pipeline(
+          retry({ maxAttempts: 2 }),
+          circuitBreaker({ clock, failureThreshold: 1_000 }),
+          bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 1, queueTimeout: Infinity }),
+        ),
+      wait: { name: 'a permit', arrange: (execute) => void execute(forEver) },
+    },
+  ],
+});
+
+describeLayerContract({
+  runner,
+  name: 'standard',
+  create: ({ clock, random }) =>
+    standard({ clock, random, circuitBreaker: { failureThreshold: 1_000 } }),
+});

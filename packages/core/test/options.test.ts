@@ -1,0 +1,373 @@
+import { describe, expect, it } from 'vitest';
+import {
+  bulkhead,
+  circuitBreaker,
+  fallback,
+  InvalidOptionError,
+  keyed,
+  pipeline,
+  retry,
+  retryBudget,
+  standard,
+  timeout,
+  tokenBudget,
+} from '../src/index.js';
+
+const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
+
+/** What is refused whatever kind of value is asked for. */
+const neverFunction: unknown[] = ['f', 1, {}, [], null, true];
+const neverName: unknown[] = ['', 1, {}, null, true, () => 'name'];
+const neverClock: unknown[] = [{}, 'system', 1, null, Date, { now: () => 1 }];
+const neverNumber: unknown[] = [nan, '5', null, {}, [], true, -infinity, -1];
+const neverCount: unknown[] = [...neverNumber, 1.5, 2 ** 53];
+const neverDuration: unknown[] = [...neverNumber, -0.001];
+const neverRatio: unknown[] = [...neverNumber, 0, 1.0001, infinity];
+
+interface Row {
+  readonly factory: string;
+  readonly option: string;
+  readonly make: (value: unknown) => unknown;
+  readonly values: readonly unknown[];
+  /** Ends the sentence "option must be …". */
+  readonly rule: string;
+}
+
+/** The rows of one factory; each option with its rule and the values it refuses. */
+function rowsOf(
+  factory: string,
+  make: (options: never) => unknown,
+  options: Record<string, readonly [rule: string, values: readonly unknown[], others?: object]>,
+): Row[] {
+  return Object.entries(options).map(([option, [rule, values, others]]) => ({
+    factory,
+    option,
+    make: (value) => make({ ...others, [option]: value } as never),
+    values,
+    rule,
+  }));
+}
+
+const name = ['a string that is not empty', neverName] as const;
+const clock = ['a Clock (now, schedule)', neverClock] as const;
+const fn = ['a function', neverFunction] as const;
+const count = ['a whole number of at least 1', [...neverCount, 0, infinity]] as const;
+const countOrInfinity = ['a whole number of at least 1 or Infinity', [...neverCount, 0]] as const;
+const duration = ['a number of milliseconds of at least 0', [...neverDuration, infinity]] as const;
+const durationOrInfinity = [
+  'a number of milliseconds of at least 0 or Infinity',
+  neverDuration,
+] as const;
+const positiveOrInfinity = [
+  'a number of milliseconds above 0 or Infinity',
+  [...neverDuration, 0],
+] as const;
+const ratio = ['a ratio above 0 and at most 1', neverRatio] as const;
+const part = ['an options object, or one of false', [true, 1, 'on', null, () => ({})]] as const;
+const limit = [
+  'a number of milliseconds above 0, or one of false',
+  [...neverDuration.filter((value) => value !== true), 0, true, infinity],
+] as const;
+
+const snapshot = {
+  version: 1,
+  takenAt: 0,
+  state: 'closed',
+  openings: 0,
+  remaining: 0,
+  consecutiveFailures: 0,
+};
+
+const rows: Row[] = [
+  ...rowsOf('circuitBreaker', circuitBreaker, {
+    failureThreshold: count,
+    failureRatio: ratio,
+    minimumCalls: count,
+    window: [
+      '{ calls } (a whole number from 1 to 10,000,000) or { duration } (milliseconds above 0)',
+      [
+        {},
+        { calls: 0 },
+        { calls: -1 },
+        { calls: 1.5 },
+        { calls: nan },
+        { calls: 10_000_001 },
+        { calls: infinity },
+        { calls: '10' },
+        { duration: 0 },
+        { duration: -1 },
+        { duration: nan },
+        { duration: infinity },
+        { calls: 10, duration: 1_000 },
+        { size: 10 },
+        { calls: 10, size: 10 },
+        10,
+        null,
+        'calls',
+        [],
+      ],
+    ],
+    slowCallDuration: positiveOrInfinity,
+    slowCallRatio: [ratio[0], ratio[1], { slowCallDuration: 100 }],
+    resetTimeout: [
+      'a number of milliseconds of at least 0 or Infinity, or a function',
+      neverDuration,
+    ],
+    halfOpenCalls: count,
+    probeTimeout: positiveOrInfinity,
+    classify: fn,
+    fallbackFn: fn,
+    snapshot: [
+      'what snapshot() gave, version 1',
+      [
+        {},
+        null,
+        'open',
+        [],
+        { ...snapshot, version: 2 },
+        { ...snapshot, state: 'half-open' },
+        { ...snapshot, takenAt: undefined },
+        { ...snapshot, openings: '1' },
+        { ...snapshot, remaining: nan },
+        { ...snapshot, consecutiveFailures: null },
+        { ...snapshot, window: null },
+        { ...snapshot, window: {} },
+      ],
+    ],
+    name,
+    clock,
+  }),
+  ...rowsOf('retry', retry, {
+    maxAttempts: countOrInfinity,
+    baseDelay: duration,
+    maxDelay: duration,
+    backoff: [
+      "one of 'exponential', 'linear', 'constant', or a function",
+      ['fibonacci', '', 1, null, {}, true],
+    ],
+    jitter: [
+      "one of 'full', 'equal', 'decorrelated', 'none'",
+      ['half', '', 0.5, null, true, false, () => 1],
+    ],
+    shouldRetry: fn,
+    classify: fn,
+    maxRetryAfter: durationOrInfinity,
+    budget: [
+      'one of false, or a budget (deposit, tryWithdraw)',
+      [true, 0.2, null, {}, { deposit: () => {} }, 'shared', () => 1],
+    ],
+    random: fn,
+    name,
+    clock,
+  }),
+  ...rowsOf('retryBudget', retryBudget, {
+    ratio: ['a number from 0 to 1000', [...neverNumber, 1_000.1, infinity]],
+    minPerSecond: ['a number of at least 0', [...neverNumber, infinity]],
+    window: [
+      '{ duration } (milliseconds above 0)',
+      [{}, { duration: 0 }, { duration: -1 }, { duration: nan }, { calls: 5 }, 10_000, null],
+    ],
+    name,
+    clock,
+  }),
+  ...rowsOf('tokenBudget', tokenBudget, {
+    maxTokens: ['a whole number from 1 to 1000', [...neverCount, 0, 1_001, infinity]],
+    tokenRatio: ['a number of at least 0.001', [...neverNumber, 0, 0.0009, infinity]],
+    name,
+  }),
+  ...rowsOf('bulkhead', bulkhead, {
+    maxConcurrentCalls: countOrInfinity,
+    maxQueueSize: ['a whole number of at least 0', [...neverCount, infinity]],
+    queueTimeout: durationOrInfinity,
+    timeout: positiveOrInfinity,
+    name,
+  }),
+  ...rowsOf('timeout', timeout, { duration: positiveOrInfinity, name, clock }),
+  ...rowsOf('fallback', (options) => fallback(() => 1, options), { classify: fn, name }),
+  ...rowsOf('keyed', (options) => keyed(() => pipeline(), options), {
+    maxKeys: count,
+    idleTimeout: positiveOrInfinity,
+    clock,
+  }),
+  ...rowsOf('pipeline', (options) => pipeline(options, timeout()), {
+    name,
+    key: name,
+    classify: fn,
+    clock,
+  }),
+  ...rowsOf('standard', standard, {
+    name,
+    key: name,
+    totalTimeout: limit,
+    attemptTimeout: limit,
+    retry: part,
+    circuitBreaker: part,
+    bulkhead: part,
+    fallback: ['a function, or one of false', neverFunction],
+    classify: fn,
+    clock,
+    random: fn,
+  }),
+];
+
+/** What `make` throws. */
+function thrown(make: () => unknown): unknown {
+  try {
+    make();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+describe('options', () => {
+  describe.each(rows)('$factory.$option', ({ factory, option, make, values, rule }) => {
+    it.each(values.map((value) => [value]))('refuses %o', (value) => {
+      const error = thrown(() => make(value)) as InvalidOptionError;
+      expect(error).toBeInstanceOf(InvalidOptionError);
+      expect(error.option).toBe(`${factory}.${option}`);
+      expect(error.value).toBe(value);
+      expect(error.message).toContain(`${factory}.${option} must be ${rule}, but got `);
+    });
+
+    it('takes undefined for left out', () => {
+      expect(() => make(undefined)).not.toThrow();
+    });
+  });
+
+  const factories: [string, (options: never) => unknown][] = [
+    ['circuitBreaker', circuitBreaker],
+    ['retry', retry],
+    ['retryBudget', retryBudget],
+    ['tokenBudget', tokenBudget],
+    ['bulkhead', bulkhead],
+    ['timeout', timeout],
+    ['fallback', (options) => fallback(() => 1, options)],
+    ['keyed', (options) => keyed(() => pipeline(), options)],
+    ['pipeline', (options) => pipeline(options, timeout())],
+    ['standard', standard],
+  ];
+
+  describe.each(factories)('of %s', (factory, make) => {
+    it('are refused where the name is not known, and the known ones are named', () => {
+      const options = rows.filter((row) => row.factory === factory).map((row) => row.option);
+      for (const unknown of ['maxRetries', 'Name', 'constructor', ' name']) {
+        const error = thrown(() => make({ [unknown]: 1 } as never)) as InvalidOptionError;
+        expect(error).toBeInstanceOf(InvalidOptionError);
+        expect(error.message).toBe(
+          `${factory}.${unknown} is not an option; known are ${options.join(', ')}, but got 1`,
+        );
+      }
+    });
+
+    // A pipeline takes a name in the place of options.
+    const wrong = [null, 7, true, [], ...(factory === 'pipeline' ? [] : ['text'])];
+    it.each(wrong.map((value) => [value]))('are refused where they are %o', (options) => {
+      const error = thrown(() => make(options as never)) as InvalidOptionError;
+      expect(error).toBeInstanceOf(InvalidOptionError);
+      expect(error.message).toMatch(new RegExp(`^${factory} options must be an object, but got `));
+    });
+  });
+
+  it.each<[string, () => unknown, string]>([
+    [
+      'failureThreshold with failureRatio',
+      () => circuitBreaker({ failureThreshold: 5, failureRatio: 0.5 }),
+      'circuitBreaker.failureRatio must be left out where failureThreshold is given, but got 0.5',
+    ],
+    [
+      'failureThreshold with minimumCalls',
+      () => circuitBreaker({ failureThreshold: 5, minimumCalls: 5 }),
+      'circuitBreaker.minimumCalls must be left out',
+    ],
+    [
+      'failureThreshold with window',
+      () => circuitBreaker({ failureThreshold: 5, window: { calls: 5 } }),
+      'circuitBreaker.window must be left out',
+    ],
+    [
+      'failureThreshold with slowCallDuration',
+      () => circuitBreaker({ failureThreshold: 5, slowCallDuration: 5 }),
+      'circuitBreaker.slowCallDuration must be left out',
+    ],
+    [
+      'slowCallRatio alone',
+      () => circuitBreaker({ slowCallRatio: 0.5 }),
+      'circuitBreaker.slowCallRatio needs slowCallDuration, but got 0.5',
+    ],
+    [
+      'minimumCalls above the window',
+      () => circuitBreaker({ minimumCalls: 11, window: { calls: 10 } }),
+      'circuitBreaker.minimumCalls must be at most window.calls (10), but got 11',
+    ],
+    [
+      'maxDelay under baseDelay',
+      () => retry({ baseDelay: 200, maxDelay: 199 }),
+      'retry.maxDelay must be a number of milliseconds of at least 200, but got 199',
+    ],
+    [
+      'maxDelay under the default baseDelay',
+      () => retry({ maxDelay: 99 }),
+      'retry.maxDelay must be a number of milliseconds of at least 100, but got 99',
+    ],
+    [
+      'no function for fallback',
+      () => fallback(1 as never),
+      'fallback: fn must be a function, but got 1',
+    ],
+    ['no function for keyed', () => keyed({} as never), 'keyed: factory must be a function'],
+    [
+      'no function to wrap',
+      () => pipeline().wrap(1 as never),
+      'wrap: fn must be a function, but got 1',
+    ],
+    [
+      'a part of standard with a bad option',
+      () => standard({ retry: { maxAttempts: 0 } }),
+      'retry.maxAttempts',
+    ],
+    [
+      'a part of standard with an unknown option',
+      () => standard({ bulkhead: { size: 5 } as never }),
+      'bulkhead.size is not an option',
+    ],
+  ])('that do not go together: %s', (_, make, message) => {
+    expect(thrown(make)).toBeInstanceOf(InvalidOptionError);
+    expect(make).toThrow(message);
+  });
+
+  it('at their edges are accepted', () => {
+    circuitBreaker({ failureThreshold: 1, resetTimeout: 0, halfOpenCalls: 1, probeTimeout: 0.1 });
+    circuitBreaker({ failureRatio: 1, minimumCalls: 1, window: { calls: 1 } });
+    circuitBreaker({ window: { calls: 10_000_000 }, slowCallDuration: infinity, slowCallRatio: 1 });
+    circuitBreaker({ window: { duration: 0.5 }, resetTimeout: infinity, probeTimeout: infinity });
+    retry({ maxAttempts: 1, baseDelay: 0, maxDelay: 0, maxRetryAfter: 0, budget: false });
+    retry({ maxAttempts: infinity, maxRetryAfter: infinity });
+    retryBudget({ ratio: 0, minPerSecond: 0, window: { duration: 1 } });
+    retryBudget({ ratio: 1_000 });
+    bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 0, queueTimeout: 0, timeout: infinity });
+    bulkhead({ maxConcurrentCalls: infinity, queueTimeout: infinity });
+    timeout({ duration: 0.1 });
+    timeout({ duration: infinity });
+    keyed(() => pipeline(), { maxKeys: 1, idleTimeout: infinity });
+  });
+
+  it('are read once, at construction', () => {
+    const reads: string[] = [];
+    const options = new Proxy(
+      { failureThreshold: 1, resetTimeout: 10 },
+      {
+        get(target, property, receiver) {
+          reads.push(String(property));
+          return Reflect.get(target, property, receiver) as unknown;
+        },
+      },
+    );
+    const breaker = circuitBreaker(options);
+    reads.length = 0;
+    breaker.isolate();
+    breaker.reset();
+    void breaker.execute(() => 1);
+    expect(reads).toEqual([]);
+  });
+});
