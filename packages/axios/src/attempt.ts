@@ -37,6 +37,7 @@ class Attempt extends StopToken {
   readonly #reject: (error: unknown) => void;
   #unlink: (() => void) | undefined;
   #ended = false;
+  #mayResend: boolean;
 
   constructor(
     sending: Sending,
@@ -49,23 +50,21 @@ class Attempt extends StopToken {
     this.#call = call;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#mayResend = sending.resendable;
   }
 
   start(): void {
     this.#unlink = this.#call.onAbort((reason) => this.#abort(reason));
-    this.#send((error) => {
-      // A connection that died while it stood idle costs one more sending and nothing else: it says
-      // nothing about the server, and every second request may meet one (RFC 9112 section 9.3.1).
-      if (!this.#ended && this.#sending.resendable && isStaleConnection(error)) {
-        this.#send((again) => this.#failed(again));
-      } else this.#failed(error);
-    });
+    this.#send();
   }
 
-  #send(failed: (error: unknown) => void): void {
+  #send(): void {
     const { config, adapter } = this.#sending;
     config.cancelToken = this.asCancelToken();
-    adapter(config).then((response) => this.#answered(response), failed);
+    adapter(config).then(
+      (response) => this.#answered(response),
+      (error) => this.#failed(error),
+    );
   }
 
   #abort(reason: unknown): void {
@@ -80,7 +79,14 @@ class Attempt extends StopToken {
   }
 
   #failed(error: unknown): void {
-    if (this.#end((error as { response?: AxiosResponse } | null)?.response)) this.#reject(error);
+    // A connection that died while it stood idle costs one more sending and nothing else: it says
+    // nothing about the server, and every second request may meet one (RFC 9112 section 9.3.1).
+    if (this.#mayResend && !this.#ended && isStaleConnection(error)) {
+      this.#mayResend = false;
+      this.#send();
+    } else if (this.#end((error as { response?: AxiosResponse } | null)?.response)) {
+      this.#reject(error);
+    }
   }
 
   /** Whether this is the first end. */

@@ -132,22 +132,31 @@ class Protection {
     return this.#longRequests?.pipelineFor(usual, key, requestTimeout) ?? usual;
   }
 
-  async #run(
+  #run(
     config: InternalAxiosRequestConfig,
     spec: AxiosRequestConfig['adapter'],
   ): Promise<AxiosResponse> {
-    const { resilience } = config;
-    if (resilience !== undefined) checkRequestResilience(resilience);
-    settleDoubleRetry(config);
-    const key = resilience?.key ?? this.#keyOf(config);
-    const chosen = resilience?.pipeline ?? this.#pipelineOf(key, config.timeout);
-    const adapter = this.host.getAdapter(spec as never, config);
-    const exchange = new Exchange(config, key, adapter, this.#settings);
+    let exchange: Exchange;
+    let chosen: Pipeline;
     try {
-      return exchange.succeeded(await chosen.execute((call) => exchange.send(call), exchange));
+      const { resilience } = config;
+      if (resilience !== undefined) checkRequestResilience(resilience);
+      settleDoubleRetry(config);
+      const key = resilience?.key ?? this.#keyOf(config);
+      chosen = resilience?.pipeline ?? this.#pipelineOf(key, config.timeout);
+      const adapter = this.host.getAdapter(spec as never, config);
+      exchange = new Exchange(config, key, adapter, this.#settings);
     } catch (error) {
-      throw exchange.failed(error);
+      return Promise.reject(error);
     }
+    return chosen
+      .execute((call) => exchange.send(call), exchange)
+      .then(
+        (value) => exchange.succeeded(value),
+        (error) => {
+          throw exchange.failed(error);
+        },
+      );
   }
 }
 

@@ -69,7 +69,7 @@ const rows: readonly Row[] = [
   ['garbage instead of HTTP', { path: '/fault/garbage', code: /^HPE_/ }, 'failure', 3, 1, 3],
   [
     'no answer within timeout',
-    { path: '/fault/hang', config: { timeout: 40 }, code: 'ECONNABORTED' },
+    { path: '/fault/hang', config: { timeout: 150 }, code: 'ECONNABORTED' },
     'failure',
     3,
     1,
@@ -79,7 +79,7 @@ const rows: readonly Row[] = [
     'no answer within timeout, named ETIMEDOUT',
     {
       path: '/fault/hang',
-      config: { timeout: 40, transitional: { clarifyTimeoutError: true } },
+      config: { timeout: 150, transitional: { clarifyTimeoutError: true } },
       code: 'ETIMEDOUT',
     },
     'failure',
@@ -89,7 +89,7 @@ const rows: readonly Row[] = [
   ],
   [
     'headers, then nothing',
-    { path: '/fault/stall', config: { timeout: 40 }, code: /ERR_BAD_RESPONSE|ECONNABORTED/ },
+    { path: '/fault/stall', config: { timeout: 150 }, code: /ERR_BAD_RESPONSE|ECONNABORTED/ },
     'failure',
     3,
     1,
@@ -265,7 +265,10 @@ describe('classification', () => {
 
   it('does not repeat a POST that attemptTimeout cut short', async () => {
     const http = await service();
-    const api = resilient(axios.create({ baseURL: http.origin }), { ...quick, attemptTimeout: 50 });
+    const api = resilient(axios.create({ baseURL: http.origin }), {
+      ...quick,
+      attemptTimeout: 200,
+    });
     expect((await failureOf(api.post('/fault/hang'))).code).toBe('RESIL_TIMEOUT');
     expect(http.counters().hits).toBe(1);
     await failureOf(api.put('/fault/hang'));
@@ -292,7 +295,10 @@ describe('classification', () => {
         handlers: { '/status': (_request, response) => void response.writeHead(503).end() },
       });
       const baseURL = path === 'refused' ? await refused() : http.origin;
-      const api = resilient(axios.create({ baseURL, adapter: 'fetch', timeout: 60 }), quick);
+      const api = resilient(
+        axios.create({ baseURL, adapter: 'fetch', timeout: path === '/fault/hang' ? 200 : 0 }),
+        quick,
+      );
       const url = path === 'refused' ? '/' : path;
       expect(await retriesOf(() => api.get(url))).toBe(get);
       expect(await retriesOf(() => api.post(url, { a: 1 }))).toBe(post);

@@ -3,7 +3,7 @@ import axios, { type AxiosStatic } from 'axios';
 import { describe, expect, it, vi } from 'vitest';
 import { resilient } from '../src/index.js';
 import { describeContract } from './contract-of.js';
-import { failureOf, quick, service } from './service.js';
+import { eventually, failureOf, quick, service } from './service.js';
 
 vi.mock('axios', () => import('axios-oldest'));
 
@@ -27,12 +27,12 @@ describe('the oldest axios', () => {
       http.resetCounters();
       const controller = new AbortController();
       const call = api.get(url, { signal: controller.signal });
-      await expect.poll(() => http.counters().hits).toBe(1);
+      await eventually(() => http.counters().hits).toBe(1);
       controller.abort(reason);
       const error = await failureOf(call);
       expect(oldest.isCancel(error)).toBe(true);
       expect(error.cause).toBe(reason);
-      await expect.poll(() => http.counters().abandoned).toBe(1);
+      await eventually(() => http.counters().abandoned).toBe(1);
     }
   });
 
@@ -40,7 +40,7 @@ describe('the oldest axios', () => {
     const http = await service({ faults: { statusRatio: 1 } });
     const api = resilient(oldest.create({ baseURL: http.origin }), {
       ...quick,
-      attemptTimeout: 50,
+      attemptTimeout: 500,
     });
     expect((await failureOf(api.get('/x'))).response?.status).toBe(503);
     expect(http.counters().hits).toBe(3);
@@ -59,8 +59,8 @@ describe('the oldest axios', () => {
     });
     const api = resilient(oldest.create({ baseURL: http.origin, responseType: 'stream' }), quick);
     const error = await failureOf(api.get('/x'));
-    await expect.poll(() => http.counters().abandoned).toBe(2);
+    await eventually(() => http.counters().abandoned).toBe(2);
     (error.response as { data: { destroy(): void } }).data.destroy();
-    await expect.poll(() => http.counters().sockets).toBe(0);
+    await eventually(() => http.counters().sockets).toBe(0);
   });
 });

@@ -1,7 +1,7 @@
 /** What the tests of this package share: a service that is stopped after each test, and short options. */
 import { type HttpService, type HttpServiceOptions, startHttpService } from '@resil/testbed';
 import type { AxiosError } from 'axios';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { ResilientOptions } from '../src/index.js';
 
 /** A running service, stopped when the test ends. */
@@ -41,4 +41,9 @@ export async function closedPort(): Promise<number> {
 
 export function delay(duration: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, duration));
+}
+
+/** Waits until what `read` gives is as expected; long enough for a machine that is busy. */
+export function eventually<T>(read: () => T): ReturnType<typeof expect.poll<T>> {
+  return expect.poll(read, { timeout: 15_000, interval: 10 });
 }

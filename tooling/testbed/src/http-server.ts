@@ -68,6 +68,7 @@ export interface HttpCounters {
 export class HttpService {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #idleTimers = new WeakMap<Socket, ReturnType<typeof setTimeout>>();
   readonly #options: HttpServiceOptions;
   readonly #workers: Workers;
   #faults: HttpFaults;
@@ -199,10 +200,12 @@ export class HttpService {
 
   /** The client believes that its idle connection is alive, and meets a reset when it uses it. */
   #closeIdle(socket: Socket, response: ServerResponse): void {
+    clearTimeout(this.#idleTimers.get(socket));
     const after = this.#faults.closeIdleAfter;
     if (after === undefined) return;
     response.once('finish', () => {
       const timer = setTimeout(() => socket.destroy(), after);
+      this.#idleTimers.set(socket, timer);
       socket.once('close', () => clearTimeout(timer));
     });
   }
