@@ -22,6 +22,7 @@ export type PgEffect = 'no' | 'undone' | 'maybe';
 export interface PgErrorMeaning {
   /** Whose it is, as in a `Verdict`. */
   readonly kind: 'success' | 'failure' | 'ignored';
+  /** Whether the statement can have had an effect. */
   readonly effect: PgEffect;
   /** When running the statement again may help: at once, as a whole, only if the caller allows it, never. */
   readonly repeat: 'safe' | 'idempotent' | 'never';

@@ -8,7 +8,10 @@ import { resilient } from './resilient.js';
 
 /** The part of pg that makes pools. */
 export interface PgDriver {
-  readonly Pool: new (config?: PoolConfig) => Pool;
+  /** Class of the pools. */
+  readonly Pool: new (
+    config?: PoolConfig,
+  ) => Pool;
 }
 
 /**

@@ -120,7 +120,8 @@ export type QueryPhase = 'waiting' | 'connecting' | 'ready' | 'sent';
 
 /** What the adapter knows of a call, for `classify`. */
 export interface PgCallState {
-  readonly operation: 'query' | 'connect' | 'transaction';
+  /** Running a statement, or having a client for somebody who will. */
+  readonly operation: 'query' | 'connect';
   /** How far the current attempt has come. `sent`: the server may have run it. */
   phase: QueryPhase;
   /** Whether it runs within an open transaction, where nothing can be repeated by itself. */

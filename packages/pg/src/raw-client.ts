@@ -7,6 +7,7 @@ export interface RawClient extends Omit<PoolClient, 'ssl' | 'connection'> {
   readonly sslNegotiation?: string;
   readonly connection: {
     readonly stream: object;
+    on(event: 'readyForQuery', listener: (message: { readonly status?: string }) => void): unknown;
     once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
     removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   };
@@ -17,6 +18,8 @@ export interface RawClient extends Omit<PoolClient, 'ssl' | 'connection'> {
   readonly readyForQuery?: boolean;
   /** Queries that were submitted and not sent. */
   readonly _queryQueue?: unknown[];
+  /** The same in older releases of pg 8; newer ones warn when it is read. */
+  readonly queryQueue?: unknown[];
 }
 
 /**
@@ -46,9 +49,28 @@ export type ConnectCallback = (
   release: (destroy?: unknown) => void,
 ) => void;
 
-/** Status of the transaction that a connection is in: `I` none, `T` one, `E` a failed one, `null` not known. */
-export function transactionStatus(client: RawClient): 'I' | 'T' | 'E' | null {
-  return typeof client.getTransactionStatus === 'function' ? client.getTransactionStatus() : null;
+/** Status of a connection's transaction: `I` none, `T` one, `E` a failed one, `null` not known. */
+export type TransactionStatus = 'I' | 'T' | 'E' | null;
+
+const statuses = new WeakMap<object, TransactionStatus>();
+
+/** Status of the transaction that a connection is in. */
+export function transactionStatus(client: RawClient): TransactionStatus {
+  if (typeof client.getTransactionStatus === 'function') return client.getTransactionStatus();
+  return statuses.get(client) ?? null;
+}
+
+/** Keeps the status of a connection whose pg doesn't. */
+export function trackStatus(client: RawClient): void {
+  if (typeof client.getTransactionStatus === 'function') return;
+  client.connection.on('readyForQuery', ({ status }) => {
+    statuses.set(client, (status as TransactionStatus | undefined) ?? null);
+  });
+}
+
+/** Queries that wait on the client behind another. */
+export function queueOf(client: RawClient): unknown[] | undefined {
+  return client._queryQueue ?? client.queryQueue;
 }
 
 /** Whether a connection is inside a transaction, as far as is known. */

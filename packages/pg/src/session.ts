@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { PoolClient } from 'pg';
 import type { ResolvedPgOptions } from './options.js';
-import type { RawClient } from './raw-client.js';
+import { type RawClient, trackStatus } from './raw-client.js';
 
 /** What a transaction gives to the queries that run in it. */
 export interface SessionScope {
@@ -49,6 +49,7 @@ export class Session {
     this.options = options;
     // A connection that dies in nobody's hands must not end the process; whoever listens is told too.
     client.on('error', ignore);
+    trackStatus(client);
   }
 
   /** Whether a cancelled statement has not ended yet: what is sent now could be hit by its cancel. */

@@ -13,7 +13,7 @@ import { type Call, OutcomeUnknownError } from '@resil/core';
 import { sendCancel } from './cancel.js';
 import { meaningOf } from './classify.js';
 import type { PgCallState } from './options.js';
-import { whenReady } from './raw-client.js';
+import { queueOf, whenReady } from './raw-client.js';
 import { attemptConfig, type QueryRequest } from './request.js';
 import type { Session } from './session.js';
 
@@ -130,7 +130,7 @@ export class Statement {
       this.#answered(error, undefined);
       return;
     }
-    if (!ready) this.#queued = client._queryQueue?.at(-1);
+    if (!ready) this.#queued = queueOf(client)?.at(-1);
   }
 
   #track(): void {
@@ -180,7 +180,7 @@ export class Statement {
 
   /** Takes it back from pg's own queue if it was not sent yet; as `Client#cancel` in pg's lib/client.js does. */
   #withdraw(): boolean {
-    const queue = this.#session.client._queryQueue;
+    const queue = queueOf(this.#session.client);
     const index = this.#queued === undefined ? -1 : (queue?.indexOf(this.#queued) ?? -1);
     if (index === -1) return false;
     queue?.splice(index, 1);

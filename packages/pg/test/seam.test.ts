@@ -1,4 +1,4 @@
-import { observe } from '@resil/core';
+import { circuitBreaker, observe, pipeline } from '@resil/core';
 import { recordEvents } from '@resil/testing';
 import pg from 'pg';
 import Cursor from 'pg-cursor';
@@ -210,6 +210,28 @@ describe('a wrapped pool', () => {
     );
     expect((await busy).code).toBe('57P01');
     expect((await pool.query('select 1 as n')).rows).toEqual([{ n: 1 }]);
+  });
+
+  it('keeps a breaker for each key, of a pipeline of one’s own too', async () => {
+    const made: string[] = [];
+    const pool = resilient(bench.pool(), {
+      name: 'own',
+      pipeline(key) {
+        made.push(key);
+        return pipeline(circuitBreaker({ failureThreshold: 1, resetTimeout: 60_000 }));
+      },
+    });
+    const recorder = recordEvents(observe);
+    const broken = "do $$ begin raise exception 'broken' using errcode = 'XX000'; end $$";
+    const on = (key: string, text: string) => pool.query({ text, resilience: { key } });
+    expect((await rejection(on('a', 'selekt'))).code).toBe('42601');
+    expect((await rejection(on('a', broken))).code).toBe('XX000');
+    expect((await rejection(on('a', 'select 1'))).code).toBe('RESIL_CIRCUIT_OPEN');
+    expect((await on('b', 'select 1 as n')).rows).toEqual([{ n: 1 }]);
+    expect((await pool.query('select 1 as n')).rows).toEqual([{ n: 1 }]);
+    recorder.stop();
+    expect(made).toEqual([`127.0.0.1:${bench.server.port}/postgres`, 'a', 'b']);
+    expect(recorder.of('circuit.opened')).toMatchObject([{ pipeline: 'own', key: 'a' }]);
   });
 
   it('is what resilientDriver makes', async () => {

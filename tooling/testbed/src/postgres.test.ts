@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PostgresServer, startPostgres } from './postgres.js';
+import { gone } from './process-tree.js';
 
 describe('startPostgres', () => {
   let server: PostgresServer;
@@ -50,5 +53,23 @@ describe('startPostgres', () => {
     const client = await connect();
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
     await client.end();
+  });
+
+  it('does not outlive the process that started it', async () => {
+    // What was built: a child of plain Node can't run the sources.
+    const entry = new URL('../dist/index.js', import.meta.url).href;
+    const script = `
+      const { startPostgres } = await import(${JSON.stringify(entry)});
+      const server = await startPostgres();
+      process.stdout.write(String(server.pid) + '\\n', () => process.kill(process.pid, 'SIGKILL'));`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+    let written = '';
+    child.stdout.on('data', (chunk) => {
+      written += chunk;
+    });
+    await once(child, 'close');
+    const pid = Number(written);
+    expect(pid).toBeGreaterThan(0);
+    expect(await gone([pid], 20_000)).toEqual([]);
   });
 });
