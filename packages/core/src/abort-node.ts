@@ -11,90 +11,125 @@ export type AbortListener = (reason: unknown) => void;
 /** Where a node hears of aborts from further out: another node, the caller's signal, or nowhere. */
 export type AbortSource = AbortNode | AbortSignal | undefined;
 
-/** A place in a node's list of listeners. */
-class Link {
-  readonly listener: AbortListener;
-  owner: AbortNode | undefined;
-  previous: Link | undefined;
-  next: Link | undefined;
+/** A place in a node's list; what hears of aborts for every call extends it, and costs no closure. */
+export abstract class AbortLink {
+  /** @internal */
+  abortNode: AbortNode | undefined;
+  /** @internal */
+  previousLink: AbortLink | undefined;
+  /** @internal */
+  nextLink: AbortLink | undefined;
+
+  constructor() {
+    this.abortNode = undefined;
+    this.previousLink = undefined;
+    this.nextLink = undefined;
+  }
+
+  /** Hears of the abort, once. */
+  abstract tell(reason: unknown): void;
+
+  /** No longer wants to hear of it. */
+  forget(): void {
+    this.abortNode?.remove(this);
+  }
+}
+
+/** A listener that is a function. */
+class ListenerLink extends AbortLink {
+  private readonly listener: AbortListener;
 
   constructor(listener: AbortListener) {
+    super();
     this.listener = listener;
-    this.owner = undefined;
-    this.previous = undefined;
-    this.next = undefined;
+  }
+
+  tell(reason: unknown): void {
+    tellOne(this.listener, reason);
   }
 }
 
 /** Those who want to hear of one call's abort. */
 export class AbortNode {
-  readonly #source: AbortSource;
-  #controller: AbortController | undefined;
-  #first: Link | undefined;
+  private readonly source: AbortSource;
+  private controller: AbortController | undefined;
+  private first: AbortLink | undefined;
   /** Takes us off the source; `undefined` while we don't hang on it. */
-  #leaveSource: (() => void) | undefined;
-  #closed = false;
+  private leaveSource: (() => void) | undefined;
+  private closed: boolean;
 
   constructor(source: AbortSource) {
-    this.#source = source;
+    this.source = source;
+    this.controller = undefined;
+    this.first = undefined;
+    this.leaveSource = undefined;
+    this.closed = false;
   }
 
   /** A signal of this node's own. `aborted` tells that the call was aborted before, and why. */
   signal(aborted: { readonly reason: unknown } | undefined): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (aborted === undefined) this.#joinSource();
-      else this.#controller.abort(aborted.reason);
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (aborted === undefined) this.joinSource();
+      else this.controller.abort(aborted.reason);
     }
-    return this.#controller.signal;
+    return this.controller.signal;
   }
 
   /** Adds a listener; the result takes it off again. */
   add(listener: AbortListener): () => void {
-    const link = new Link(listener);
-    link.owner = this;
-    link.next = this.#first;
-    if (this.#first !== undefined) this.#first.previous = link;
-    this.#first = link;
-    this.#joinSource();
-    return () => leave(link);
+    const link = new ListenerLink(listener);
+    this.hang(link);
+    return () => link.forget();
+  }
+
+  /** Adds a link that hangs on no other node. */
+  hang(link: AbortLink): void {
+    link.abortNode = this;
+    link.nextLink = this.first;
+    if (this.first !== undefined) this.first.previousLink = link;
+    this.first = link;
+    this.joinSource();
   }
 
   /** Tells everybody, once. */
   tell(reason: unknown): void {
     this.close();
-    this.#controller?.abort(reason);
-    for (let link = this.#first; link !== undefined; link = this.#first) {
+    this.controller?.abort(reason);
+    for (let link = this.first; link !== undefined; link = this.first) {
       this.remove(link);
-      tellOne(link.listener, reason);
+      link.tell(reason);
     }
   }
 
   /** No longer follows the source, for good. */
   close(): void {
-    this.#closed = true;
-    this.#leave();
+    this.closed = true;
+    this.leave();
   }
 
-  #leave(): void {
-    this.#leaveSource?.();
-    this.#leaveSource = undefined;
+  private leave(): void {
+    this.leaveSource?.();
+    this.leaveSource = undefined;
   }
 
   /** Takes a link of this node off. */
-  remove(link: Link): void {
-    if (link.previous === undefined) this.#first = link.next;
-    else link.previous.next = link.next;
-    if (link.next !== undefined) link.next.previous = link.previous;
-    link.owner = undefined;
-    if (this.#first === undefined && this.#controller === undefined) this.#leave();
+  remove(link: AbortLink): void {
+    const { previousLink: previous, nextLink: next } = link;
+    if (previous === undefined) this.first = next;
+    else previous.nextLink = next;
+    if (next !== undefined) next.previousLink = previous;
+    link.abortNode = undefined;
+    link.previousLink = undefined;
+    link.nextLink = undefined;
+    if (this.first === undefined && this.controller === undefined) this.leave();
   }
 
-  #joinSource(): void {
-    if (this.#closed || this.#source === undefined || this.#leaveSource !== undefined) return;
+  private joinSource(): void {
+    if (this.closed || this.source === undefined || this.leaveSource !== undefined) return;
     const tell: AbortListener = (reason) => this.tell(reason);
-    this.#leaveSource =
-      this.#source instanceof AbortNode ? this.#source.add(tell) : hubOf(this.#source).add(tell);
+    this.leaveSource =
+      this.source instanceof AbortNode ? this.source.add(tell) : hubOf(this.source).add(tell);
   }
 }
 
@@ -142,9 +177,4 @@ export function tellOne(listener: AbortListener, reason: unknown): void {
   } catch (error) {
     report(error, 'an abort listener');
   }
-}
-
-/** Takes a link off its node, if it still hangs there. */
-function leave(link: Link): void {
-  link.owner?.remove(link);
 }

@@ -3,10 +3,10 @@
  * Made for every call, so they hold little: what can be looked up on the root is looked up there, and
  * everything about aborts is made when somebody needs it.
  */
-import { AbortNode, type AbortSource, tellOne } from './abort-node.js';
+import { type AbortLink, AbortNode, type AbortSource, tellOne } from './abort-node.js';
 import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 import type { Clock } from './clock.js';
-import { type DeadlineEntry, type DeadlineWheel, NOT_PENDING } from './deadline-wheel.js';
+import type { DeadlineWheel } from './deadline-wheel.js';
 import { type Emitter, processEmitter } from './emitter.js';
 import type { ResilienceEvent, ResilienceEventInput } from './events.js';
 import type { Classify } from './outcome.js';
@@ -38,7 +38,7 @@ export abstract class CallState implements Call {
   readonly root: RootCall;
   readonly parent: CallState | undefined;
   readonly attempt: number;
-  readonly deadline: number;
+  deadline: number;
   readonly scope: Scope;
   started: boolean;
   /** Why this call, and not one further out, was aborted. */
@@ -118,6 +118,13 @@ export abstract class CallState implements Call {
     if (abort === undefined) return this.aborts().add(listener);
     tellOne(listener, abort.reason);
     return () => {};
+  }
+
+  /** As `onAbort`, for a link that hangs nowhere. */
+  hear(link: AbortLink): void {
+    const abort = this.seenAbort();
+    if (abort === undefined) this.aborts().hang(link);
+    else link.tell(abort.reason);
   }
 
   derive(options?: DeriveOptions): CallState {
@@ -224,35 +231,6 @@ export class RootCall extends CallState {
 class DerivedCall extends CallState {
   constructor(parent: CallState, attempt: number, scope: Scope) {
     super(parent.root, parent, attempt, parent.deadline, scope);
-  }
-}
-
-/** Hears that a timed call's deadline has passed. */
-export interface ExpiryListener {
-  expired(call: TimedCall): void;
-}
-
-/** The call of work that stands under a timeout: it is its own entry among the pending deadlines. */
-export class TimedCall extends CallState implements DeadlineEntry {
-  private readonly listener: ExpiryListener;
-  wheelSlot: number;
-  wheelPrevious: DeadlineEntry | undefined;
-  wheelNext: DeadlineEntry | undefined;
-
-  constructor(parent: CallState, deadline: number, listener: ExpiryListener) {
-    super(parent.root, parent, parent.attempt, deadline, parent.scope);
-    this.listener = listener;
-    this.wheelSlot = NOT_PENDING;
-    this.wheelPrevious = undefined;
-    this.wheelNext = undefined;
-  }
-
-  protected override get abortable(): boolean {
-    return true;
-  }
-
-  expire(): void {
-    this.listener.expired(this);
   }
 }
 

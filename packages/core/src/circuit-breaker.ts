@@ -12,6 +12,7 @@
  * windows after Nygard's "Release It!" and resilience4j; unlike there, a probe that is ignored,
  * aborted or silent for `probeTimeout` gives its place back, and half-open cannot get stuck.
  */
+import { AbortLink } from './abort-node.js';
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import {
@@ -47,13 +48,27 @@ type State =
 /** A call that was let in: just the generation, or an entry where its abort must be heard. */
 type Permit = number | Entry;
 
-/** A call that can leave before it ends: it is a probe, or stands under a deadline. */
-interface Entry {
+/** A call that can leave before it ends, when it is aborted: it is a probe, or stands under a deadline. */
+class Entry extends AbortLink {
   readonly generation: number;
   readonly call: Call;
   readonly enteredAt: number;
-  forgetAbort: (() => void) | undefined;
   left: boolean;
+  private readonly breaker: CircuitBreaker;
+
+  constructor(breaker: CircuitBreaker, generation: number, call: Call, enteredAt: number) {
+    super();
+    this.generation = generation;
+    this.call = call;
+    this.enteredAt = enteredAt;
+    this.left = false;
+    this.breaker = breaker;
+  }
+
+  tell(error: unknown): void {
+    const duration = this.breaker.clock.now() - this.enteredAt;
+    this.breaker.leave(this, this.call, { ok: false, error, duration });
+  }
 }
 
 const CLOSED: State = { kind: 'closed' };
@@ -148,7 +163,7 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
   #leaveOnce(entry: Entry, call: Call, outcome: Outcome): void {
     if (entry.left) return;
     entry.left = true;
-    entry.forgetAbort?.();
+    entry.forget();
     this.#settle(entry.generation, entry, call, outcome);
   }
 
@@ -172,16 +187,8 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
 
   /** Lets a call in whose abort must be heard: it may never end. */
   #admit(call: Call, enteredAt: number): Entry {
-    const entry: Entry = {
-      generation: this.#generation,
-      call,
-      enteredAt,
-      forgetAbort: undefined,
-      left: false,
-    };
-    entry.forgetAbort = call.onAbort((error) => {
-      this.#leaveOnce(entry, call, { ok: false, error, duration: this.clock.now() - enteredAt });
-    });
+    const entry = new Entry(this, this.#generation, call, enteredAt);
+    (call as CallState).hear(entry);
     return entry;
   }
 
@@ -190,7 +197,7 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     for (const oldest of probes) {
       if (now - oldest.enteredAt < this.#options.probeTimeout) return false;
       oldest.left = true;
-      oldest.forgetAbort?.();
+      oldest.forget();
       probes.delete(oldest);
       return true;
     }

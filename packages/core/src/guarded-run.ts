@@ -1,18 +1,20 @@
 /**
- * Walks a call through a stretch of guards and timeouts, runs what stands within them, and walks it
- * out again. A stretch is plain bookkeeping around one promise, so that a guard costs no promise of
- * its own and a timeout can free the caller while the work goes on.
+ * Walks a call through a stretch of guards, with a timeout among them or without, runs what stands
+ * within them, and walks it out again. A stretch is plain bookkeeping around one promise, so that a
+ * guard costs no promise of its own and a timeout can free the caller while the work goes on.
  *
  * Rules kept here: a permit is given back exactly once; what stands outside a timeout that expired
  * leaves at once, what stands inside leaves when the work has really ended; a call that was aborted
  * while it waited never starts.
  */
-import { type CallState, type ExpiryListener, TimedCall } from './call-state.js';
+import { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
+import { type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
 import { report } from './emitter.js';
 import { TimeoutError } from './errors.js';
 import type { Guard, OwnLayer } from './layer.js';
 import type { FailureOutcome, Outcome, SuccessOutcome } from './outcome.js';
+import { rejectionOf, rejectSoon } from './rejection.js';
 
 /** A place in a compiled pipeline, with all that lies further in. Never throws synchronously. */
 export interface Stage {
@@ -26,34 +28,39 @@ export interface TimeLimit {
   readonly duration: number | undefined;
 }
 
-/** A guard or a timeout of a stretch: exactly one of the two. */
-export interface StretchEntry {
-  readonly guard: Guard | undefined;
-  readonly limit: TimeLimit | undefined;
-}
-
-/** Guards and timeouts that stand next to each other, outermost first. */
+/** Guards that stand next to each other, outermost first, and at most one timeout among them. */
 export class GuardedStage implements Stage {
-  readonly entries: readonly StretchEntry[];
   readonly next: Stage;
+  readonly guards: readonly Guard[];
+  readonly limit: TimeLimit | undefined;
+  /** How many of the guards stand outside of the timeout; -1 without one. */
+  readonly outside: number;
   /** Whether anybody asks when a call entered. */
   readonly timed: boolean;
 
-  constructor(entries: readonly StretchEntry[], next: Stage, classified = false) {
-    this.entries = entries;
+  constructor(
+    next: Stage,
+    guards: readonly Guard[],
+    limit: TimeLimit | undefined,
+    outside = 0,
+    classified = false,
+  ) {
     this.next = next;
+    this.guards = guards;
+    this.limit = limit;
+    this.outside = limit === undefined ? -1 : outside;
     this.timed =
-      classified || entries.some(({ guard }) => (guard as OwnLayer)?.ignoresDuration !== true);
+      classified ||
+      limit !== undefined ||
+      guards.some((guard) => (guard as OwnLayer).ignoresDuration !== true);
   }
 
   run(call: CallState): Promise<unknown> {
     const run = new GuardedRun(this, call);
-    run.enter();
-    return run.promise;
+    const work = run.enter();
+    return run.promise ?? (work as Promise<unknown>);
   }
 }
-
-const UNCUT = -1;
 
 let partResolve: (value: unknown) => void;
 let partReject: (error: unknown) => void;
@@ -66,142 +73,157 @@ const captureParts = (
   partReject = reject;
 };
 
-/** One call's way through a stretch. */
-class GuardedRun implements ExpiryListener {
-  readonly promise: Promise<unknown>;
+/** One call's way through a stretch. Where a timeout applies it is the call that the work sees, and its own entry among the pending deadlines. */
+class GuardedRun extends CallState implements DeadlineEntry {
+  /** What a timeout can settle before the work ends; a stretch without one needs only the promise of the work. */
+  readonly promise: Promise<unknown> | undefined;
+  wheelSlot: number;
+  wheelPrevious: DeadlineEntry | undefined;
+  wheelNext: DeadlineEntry | undefined;
   private readonly stage: GuardedStage;
-  private resolve: (value: unknown) => void;
-  private reject: (error: unknown) => void;
-  /** By entry passed: a guard's permit; a timeout's timed call, or `undefined` where an earlier deadline makes it idle. */
-  private readonly held: unknown[];
-  /** Number of entries passed. */
+  private readonly resolve: ((value: unknown) => void) | undefined;
+  private readonly reject: ((error: unknown) => void) | undefined;
+  /** By guard passed, its permit. */
+  private readonly permits: unknown[];
+  /** Number of guards passed. */
   private passed: number;
-  /** The call as the innermost entry so far sees it. */
-  private call: CallState;
+  /** The call as it is beyond what was passed so far: the one that came, or this one under the timeout. */
+  private inner: CallState;
   private startedAt: number;
-  /** Index of the timeout that cut the call short, and the error it did so with. */
-  private cutAt: number;
-  private cutError: TimeoutError | undefined;
+  /** The error that the timeout cut the call short with. */
+  private cut: TimeoutError | undefined;
 
   constructor(stage: GuardedStage, call: CallState) {
+    super(call.root, call, call.attempt, call.deadline, call.scope);
+    this.wheelSlot = NOT_PENDING;
+    this.wheelPrevious = undefined;
+    this.wheelNext = undefined;
     this.stage = stage;
-    this.call = call;
+    this.inner = call;
     this.startedAt = stage.timed ? call.now() : 0;
-    this.held = new Array(stage.entries.length);
+    this.permits = new Array(stage.guards.length);
     this.passed = 0;
-    this.cutAt = UNCUT;
-    this.cutError = undefined;
-    this.promise = new Promise(captureParts);
-    this.resolve = partResolve;
-    this.reject = partReject;
+    this.cut = undefined;
+    if (stage.limit === undefined) {
+      this.promise = undefined;
+      this.resolve = undefined;
+      this.reject = undefined;
+    } else {
+      this.promise = new Promise(captureParts);
+      this.resolve = partResolve;
+      this.reject = partReject;
+    }
   }
 
-  /** Passes the entries that are left, in order; a guard that makes the call wait goes on with it later. */
-  enter(): void {
-    const { entries, next } = this.stage;
-    const held = this.held;
+  /** Passes what is left, in order, and runs the work; a guard that makes the call wait goes on with it later. */
+  enter(): Promise<unknown> | undefined {
+    const { guards, outside, next } = this.stage;
     try {
-      for (; this.passed < entries.length; this.passed++) {
-        const { guard, limit } = entries[this.passed] as StretchEntry;
-        if (guard === undefined) {
-          held[this.passed] = this.limit(limit as TimeLimit);
-          continue;
-        }
-        const permit = guard.enter(this.call);
+      for (; this.passed < guards.length; this.passed++) {
+        if (this.passed === outside) this.limit();
+        const permit = (guards[this.passed] as Guard).enter(this.inner);
         if (isPromiseLike(permit)) {
-          permit.then(
+          return permit.then(
             (granted) => this.granted(granted),
             (error) => this.failed(error),
-          );
-          return;
+          ) as Promise<unknown>;
         }
-        held[this.passed] = permit;
+        this.permits[this.passed] = permit;
       }
+      if (this.passed === outside) this.limit();
     } catch (error) {
-      this.failed(error);
-      return;
+      this.leaveFailed(error);
+      if (this.reject === undefined) return rejectionOf(error);
+      rejectSoon(this.reject, error);
+      return undefined;
     }
-    next.run(this.call).then(
+    return next.run(this.inner).then(
       (value) => this.succeeded(value),
       (error) => this.failed(error),
     );
   }
 
-  /** A guard let the call in that had been waiting. */
-  private granted(permit: unknown): void {
-    const call = this.call;
-    this.held[this.passed++] = permit;
-    this.startedAt = call.now();
-    if (call.aborted) this.failed(call.reason);
-    else if (this.startedAt >= call.deadline) this.failed(new TimeoutError('deadline', 0));
-    else this.enter();
+  /** A timeout expired: frees the caller and what stands outside of it, and tells what stands inside. */
+  expire(): void {
+    const { clock } = this;
+    const parent = this.parent as CallState;
+    const { name, duration = clock.now() - this.startedAt } = this.stage.limit as TimeLimit;
+    const error = new TimeoutError(name, duration);
+    this.cut = error;
+    if (parent.observed) parent.emit({ type: 'timeout.expired', strategy: name, duration });
+    this.abort(error);
+    this.leave(new Failed(error, this.startedAt, clock), this.stage.outside - 1, 0);
+    this.reject?.(error);
   }
 
-  private succeeded(value: unknown): void {
-    if (this.cutError !== undefined) {
-      this.failed(this.cutError);
+  protected override get abortable(): boolean {
+    return true;
+  }
+
+  /** A guard let the call in that had been waiting. */
+  private granted(permit: unknown): unknown {
+    const call = this.inner;
+    this.permits[this.passed] = permit;
+    this.passed++;
+    this.startedAt = call.now();
+    if (call.aborted) return this.failed(call.reason);
+    if (this.startedAt >= call.deadline) return this.failed(new TimeoutError('deadline', 0));
+    return this.enter();
+  }
+
+  private succeeded(value: unknown): unknown {
+    if (this.cut !== undefined) return this.failed(this.cut);
+    this.leaveAll(new Succeeded(value, this.startedAt, this.root.host.clock));
+    if (this.resolve === undefined) return value;
+    this.resolve(value);
+    return undefined;
+  }
+
+  private failed(error: unknown): unknown {
+    this.leaveFailed(error);
+    if (this.reject === undefined) throw error;
+    this.reject(error);
+    return undefined;
+  }
+
+  private leaveFailed(error: unknown): void {
+    this.leaveAll(new Failed(this.cut ?? error, this.startedAt, this.root.host.clock));
+  }
+
+  /** Leaves what has not been left yet. */
+  private leaveAll(outcome: Outcome): void {
+    if (this.inner !== this) {
+      this.leave(outcome, this.passed - 1, 0);
       return;
     }
-    const call = this.call;
-    this.leave(new Succeeded(value, this.startedAt, call.clock), 0, this.passed - 1, call);
-    this.resolve(value);
+    const { outside } = this.stage;
+    this.leave(outcome, this.passed - 1, outside);
+    if (this.cut !== undefined) return;
+    this.root.host.deadlines.remove(this);
+    this.close();
+    this.leave(outcome, outside - 1, 0);
   }
 
-  private failed(error: unknown): void {
-    const cut = this.cutError;
-    const outcome = new Failed(cut ?? error, this.startedAt, this.call.clock);
-    this.leave(outcome, this.cutAt + 1, this.passed - 1, this.call);
-    if (cut === undefined) this.reject(error);
-  }
-
-  /** Leaves the entries from `innermost` to `outermost`; `call` is what the innermost one entered with. */
-  private leave(outcome: Outcome, outermost: number, innermost: number, call: CallState): void {
-    const { entries } = this.stage;
-    for (let index = innermost, at = call; index >= outermost; index--) {
-      const { guard } = entries[index] as StretchEntry;
-      const held = this.held[index];
-      if (guard !== undefined) leaveGuard(guard, held, at, outcome);
-      else if (held !== undefined) at = release(held as TimedCall);
+  /** Leaves the guards from `innermost` to `outermost`. */
+  private leave(outcome: Outcome, innermost: number, outermost: number): void {
+    const { guards, outside } = this.stage;
+    for (let index = innermost; index >= outermost; index--) {
+      const call = index < outside ? (this.parent as CallState) : this.inner;
+      leaveGuard(guards[index] as Guard, this.permits[index], call, outcome);
     }
   }
 
-  private limit(limit: TimeLimit): TimedCall | undefined {
-    const call = this.call;
-    const deadline = limit.duration === undefined ? call.deadline : this.startedAt + limit.duration;
-    // An outer deadline that comes first cuts this one short as well.
-    if (limit.duration !== undefined && deadline >= call.deadline) return undefined;
-    if (deadline <= this.startedAt) throw new TimeoutError(limit.name, 0);
-    const timed = new TimedCall(call, deadline, this);
-    call.root.host.deadlines.add(timed, this.startedAt);
-    this.call = timed;
-    return timed;
+  /** Passes the timeout, unless an outer deadline comes first and cuts the work short as well. */
+  private limit(): void {
+    const { name, duration } = this.stage.limit as TimeLimit;
+    const outer = this.deadline;
+    const deadline = duration === undefined ? outer : this.startedAt + duration;
+    if (duration !== undefined && deadline >= outer) return;
+    if (deadline <= this.startedAt) throw new TimeoutError(name, 0);
+    this.deadline = deadline;
+    this.root.host.deadlines.add(this, this.startedAt);
+    this.inner = this;
   }
-
-  /** A timeout expired: frees the caller and what stands outside of it, and tells what stands inside. */
-  expired(timed: TimedCall): void {
-    const { clock } = timed;
-    const index = this.held.indexOf(timed);
-    const limit = (this.stage.entries[index] as StretchEntry).limit as TimeLimit;
-    const duration = limit.duration ?? clock.now() - this.startedAt;
-    const error = new TimeoutError(limit.name, duration);
-    this.cutAt = index;
-    this.cutError = error;
-    for (const held of this.held) {
-      if (held instanceof TimedCall) held.root.host.deadlines.remove(held);
-    }
-    const parent = timed.parent as CallState;
-    if (parent.observed) parent.emit({ type: 'timeout.expired', strategy: limit.name, duration });
-    timed.abort(error);
-    this.leave(new Failed(error, this.startedAt, clock), 0, index - 1, parent);
-    this.reject(error);
-  }
-}
-
-/** Ends a timeout that did not expire; gives the call that stands outside of it. */
-function release(timed: TimedCall): CallState {
-  timed.root.host.deadlines.remove(timed);
-  timed.close();
-  return timed.parent as CallState;
 }
 
 function leaveGuard(guard: Guard, permit: unknown, call: CallState, outcome: Outcome): void {

@@ -10,9 +10,10 @@ import { type DeadlineWheel, deadlinesOf } from './deadline-wheel.js';
 import { Emitter } from './emitter.js';
 import { isRefusal } from './errors.js';
 import type { ResilienceEventInput, ResilienceListener } from './events.js';
-import { GuardedStage, type Stage, type StretchEntry } from './guarded-run.js';
+import { GuardedStage, type Stage, type TimeLimit } from './guarded-run.js';
 import type { CompositeLayer, Guard, Layer, OwnLayer, Strategy, TimeLimitLayer } from './layer.js';
 import type { Classify, SettledOutcome } from './outcome.js';
+import { rejectionOf } from './rejection.js';
 import {
   checkOptions,
   clockRule,
@@ -179,7 +180,7 @@ export class Pipeline implements CompositeLayer {
     const observed = isObserved(this.scope);
     const startedAt = observed ? call.startedAt : 0;
     if (observed) call.emit({ type: 'call.started' });
-    const result = call.aborted ? Promise.reject(call.reason) : this.#stageFor(call).run(call);
+    const result = call.aborted ? rejectionOf(call.reason) : this.#stageFor(call).run(call);
     call.walkingIn = false;
     if (observed) tellEnd(call, startedAt, result);
     return result;
@@ -188,7 +189,7 @@ export class Pipeline implements CompositeLayer {
   /** A deadline that the caller brings is a timeout around everything. */
   #stageFor(call: CallState): Stage {
     if (call.deadline === Infinity) return this.#first;
-    this.#withDeadline ??= new GuardedStage([DEADLINE], this.#first);
+    this.#withDeadline ??= new GuardedStage(this.#first, [], DEADLINE);
     return this.#withDeadline;
   }
 }
@@ -227,10 +228,7 @@ const pipelineRules: OptionRules<PipelineOptions> = {
   clock: clockRule,
 };
 
-const DEADLINE: StretchEntry = {
-  guard: undefined,
-  limit: { name: 'deadline', duration: undefined },
-};
+const DEADLINE: TimeLimit = { name: 'deadline', duration: undefined };
 
 /** The innermost stage: the operation itself. */
 const operationStage: Stage = {
@@ -241,7 +239,7 @@ const operationStage: Stage = {
       const result = call.root.operation(call);
       return result instanceof Promise ? result : Promise.resolve(result);
     } catch (error) {
-      return Promise.reject(error);
+      return rejectionOf(error);
     }
   },
 };
@@ -260,7 +258,7 @@ class StrategyStage implements Stage {
     try {
       return this.#strategy.run(call, this.#next);
     } catch (error) {
-      return Promise.reject(error);
+      return rejectionOf(error);
     }
   }
 }
@@ -283,10 +281,17 @@ class ScopeStage implements Stage {
 /** Builds the chain of stages from the innermost one outwards. */
 function compile(layers: readonly Layer[], scope: Scope, innermost: Stage): Stage {
   let stage = innermost;
-  let stretch: StretchEntry[] = [];
+  const classified = scope.classify !== undefined;
+  let inside: Guard[] = [];
+  let limit: TimeLimit | undefined;
+  let outside: Guard[] = [];
   const closeStretch = (): void => {
-    if (stretch.length > 0) stage = new GuardedStage(stretch, stage, scope.classify !== undefined);
-    stretch = [];
+    const guards = [...outside, ...inside];
+    if (guards.length > 0 || limit !== undefined)
+      stage = new GuardedStage(stage, guards, limit, outside.length, classified);
+    inside = [];
+    limit = undefined;
+    outside = [];
   };
   for (const layer of layers.toReversed()) {
     if (layer instanceof Pipeline) {
@@ -301,9 +306,11 @@ function compile(layers: readonly Layer[], scope: Scope, innermost: Stage): Stag
   return stage;
 
   function add(layer: Guard | Strategy): void {
-    if (isGuard(layer)) stretch.unshift({ guard: layer, limit: undefined });
-    else if (isTimeLimit(layer)) stretch.unshift({ guard: undefined, limit: layer });
-    else {
+    if (isGuard(layer)) (limit === undefined ? inside : outside).unshift(layer);
+    else if (isTimeLimit(layer)) {
+      if (limit !== undefined) closeStretch();
+      limit = layer;
+    } else {
       closeStretch();
       stage = new StrategyStage(layer, stage);
     }

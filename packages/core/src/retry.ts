@@ -171,42 +171,39 @@ export class Retry extends SingleLayer implements Strategy {
     const startedAt = classify === undefined && this.#budget === undefined ? 0 : call.now();
     this.#budget?.deposit(startedAt);
     const first = call.attempt === 1 ? call : call.derive({ attempt: 1 });
-    const failed = (error: unknown): Promise<T> =>
-      this.#again(
-        { ok: false, error, duration: call.now() - startedAt },
-        call,
-        first,
-        classify,
-        next,
-      );
+    const ended = (outcome: Outcome<T>): T | Promise<T> => {
+      const delay = this.#decide(outcome, first, classify, []);
+      return delay === undefined
+        ? resultOf(outcome)
+        : this.#again(delay, call, first, classify, next);
+    };
+    const failed = (error: unknown): T | Promise<T> =>
+      ended({ ok: false, error, duration: call.now() - startedAt });
     if (classify === undefined && this.#budget?.record === undefined)
       return next(first).then(undefined, failed);
-    return next(first).then((value) => {
-      const outcome: Outcome<T> = { ok: true, value, duration: call.now() - startedAt };
-      const verdict = verdictOf(classify, outcome, first);
-      if (verdict.repeat) return this.#again(outcome, call, first, classify, next);
-      if (verdict.kind === 'success') this.#budget?.record?.(true);
-      return value;
-    }, failed);
+    return next(first).then(
+      (value) => ended({ ok: true, value, duration: call.now() - startedAt }),
+      failed,
+    );
   }
 
-  /** Goes on after the first attempt failed, until an attempt succeeds or there is a reason to stop. */
+  /** Goes on after the first attempt, until an attempt succeeds or there is a reason to stop. */
   async #again<T>(
-    firstOutcome: Outcome<T>,
+    firstDelay: number,
     call: Call,
     firstCall: Call,
     classify: Classify | undefined,
     next: (call: Call) => Promise<T>,
   ): Promise<T> {
     const delays: number[] = [];
-    let outcome = firstOutcome;
-    for (let attempt = firstCall; ; ) {
-      const delay = this.#decide(outcome, attempt, classify, delays);
-      if (delay === undefined) return resultOf(outcome);
+    let attempt = firstCall;
+    for (let delay: number | undefined = firstDelay; ; ) {
       await sleep(call, delay);
       delays.push(delay);
       attempt = call.derive({ attempt: attempt.attempt + 1 });
-      outcome = await outcomeOf(attempt, next);
+      const outcome = await outcomeOf(attempt, next);
+      delay = this.#decide(outcome, attempt, classify, delays);
+      if (delay === undefined) return resultOf(outcome);
     }
   }
 
@@ -217,9 +214,8 @@ export class Retry extends SingleLayer implements Strategy {
     classify: Classify | undefined,
     delays: readonly number[],
   ): number | undefined {
-    if (attempt.aborted) return undefined;
     const verdict = verdictOf(classify, outcome, attempt);
-    const repeatable = this.#mayRepeat(outcome, attempt, verdict);
+    const repeatable = !attempt.aborted && this.#mayRepeat(outcome, attempt, verdict);
     if (verdict.kind === 'success' || (verdict.kind === 'failure' && repeatable))
       this.#budget?.record?.(verdict.kind === 'success');
     if (!repeatable) return undefined;

@@ -67,7 +67,7 @@ export class Timeout extends SingleLayer implements Strategy {
   }
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
-    const stage = new GuardedStage([{ guard: undefined, limit: this }], { run: next });
+    const stage = new GuardedStage({ run: next }, [], this);
     return stage.run(call as CallState) as Promise<T>;
   }
 }
