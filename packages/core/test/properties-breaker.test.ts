@@ -93,7 +93,7 @@ const steps = fc.array(
 const ratio = fc.constantFrom(0.1, 0.25, 1 / 3, 0.5, 0.6, 1);
 const recovery = {
   resetTimeout: fc.oneof(
-    fc.constantFrom(0, 30, 100).map((time) => () => time),
+    fc.constantFrom(0, 30, 30, 100, 100, Infinity).map((time) => () => time),
     fc.constant((openings: number) => 20 * 2 ** (openings - 1)),
   ),
   halfOpenCalls: fc.integer({ min: 1, max: 5 }),
@@ -187,7 +187,8 @@ class Pair {
   expectRecovery(): void {
     for (let index = this.#inside.length - 1; index >= 0; index--)
       this.take({ do: 'leave', which: index, end: 'ignored', duration: 0 });
-    if (this.#model.condition === 'isolated') this.take({ do: 'reset' });
+    const forGood = this.#model.condition === 'isolated' || this.#model.openUntil === Infinity;
+    if (forGood) this.take({ do: 'reset' });
     this.take({ do: 'wait', time: 20 * 2 ** this.#model.openings + 200 });
     for (let call = 0; call < this.#rules.halfOpenCalls; call++) {
       this.take({ do: 'enter', deadline: false, signal: false, starts: true });
