@@ -120,6 +120,10 @@ export function sqlStateOf(error: unknown): string | undefined {
   return undefined;
 }
 
+const ANSWERED: Verdict = Object.freeze({ kind: 'success', repeat: false });
+/** A client that was idle in the pool says nothing about the server. */
+const UNTOUCHED: Verdict = Object.freeze({ kind: 'ignored', repeat: false });
+
 /**
  * What an outcome means: the standard pipeline's `classify` for pg.
  *
@@ -128,12 +132,7 @@ export function sqlStateOf(error: unknown): string | undefined {
  */
 export function classify(outcome: Outcome, call: Call): Verdict {
   const state = pgState(call);
-  if (outcome.ok) {
-    return {
-      kind: state?.operation === 'connect' && state.untouched ? 'ignored' : 'success',
-      repeat: false,
-    };
-  }
+  if (outcome.ok) return state?.operation === 'connect' && state.untouched ? UNTOUCHED : ANSWERED;
   const { error } = outcome;
   const phase = state?.phase ?? 'sent';
   if (isRefusal(error)) return { kind: 'ignored', repeat: false };
