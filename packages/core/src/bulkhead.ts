@@ -15,7 +15,7 @@ import {
   NOT_PENDING,
 } from './deadline-wheel.js';
 import { BulkheadFullError, QueueTimeoutError } from './errors.js';
-import type { CompositeLayer, Guard, Layer } from './layer.js';
+import { type CompositeLayer, type Guard, type Layer, permitOf, Refusal } from './layer.js';
 import { SingleLayer } from './single-layer.js';
 import { Timeout } from './timeout.js';
 import {
@@ -116,13 +116,18 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
   }
 
   enter(call: Call): void | Promise<void> {
+    return permitOf(this.tryEnter(call));
+  }
+
+  /** @internal */
+  tryEnter(call: Call): void | Promise<void> | Refusal {
     if (this.#running < this.#maxConcurrentCalls) {
       this.#running++;
       return undefined;
     }
     if (this.#waiting >= this.#maxQueueSize || this.#queueTimeout === 0) {
       this.#tellRejected(call, 'full');
-      throw new BulkheadFullError(this.name, this.#running, this.#waiting);
+      return new Refusal(new BulkheadFullError(this.name, this.#running, this.#waiting));
     }
     if (call.aborted) throw call.reason;
     return this.#wait(call);

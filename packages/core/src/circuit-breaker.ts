@@ -28,7 +28,14 @@ import { CircuitIsolatedError, CircuitOpenError } from './errors.js';
 import type { CircuitEvent, CircuitReason, ResilienceEvent } from './events.js';
 import { CountWindow, DurationWindow, type FailureWindow } from './failure-window.js';
 import { Fallback } from './fallback.js';
-import type { CompositeLayer, Guard, Layer, LayerOwner } from './layer.js';
+import {
+  type CompositeLayer,
+  type Guard,
+  type Layer,
+  type LayerOwner,
+  permitOf,
+  Refusal,
+} from './layer.js';
 import type { Outcome } from './outcome.js';
 import { SingleLayer } from './single-layer.js';
 import { verdictOf } from './verdict.js';
@@ -150,6 +157,11 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
   }
 
   enter(call: Call): unknown {
+    return permitOf(this.tryEnter(call));
+  }
+
+  /** @internal */
+  tryEnter(call: Call): Permit | Refusal {
     if (this.#state.kind !== 'closed') return this.#enterUnclosed(call);
     if (call.deadline === Infinity) return this.#generation;
     return this.#admit(call, call.now());
@@ -167,7 +179,7 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     this.#settle(entry.generation, entry, call, outcome);
   }
 
-  #enterUnclosed(call: Call): Permit {
+  #enterUnclosed(call: Call): Permit | Refusal {
     let state = this.#state;
     if (state.kind === 'open') {
       const wait = state.until - call.now();
@@ -204,10 +216,10 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     return false;
   }
 
-  #refuse(call: Call, state: 'open' | 'half-open' | 'isolated', wait: number): never {
+  #refuse(call: Call, state: 'open' | 'half-open' | 'isolated', wait: number): Refusal {
     if (call.observed) call.emit({ type: 'circuit.rejected', strategy: this.name, state });
-    if (state === 'isolated') throw new CircuitIsolatedError(this.name);
-    throw new CircuitOpenError(this.name, wait, state);
+    if (state === 'isolated') return new Refusal(new CircuitIsolatedError(this.name));
+    return new Refusal(new CircuitOpenError(this.name, wait, state));
   }
 
   #settle(generation: number, probe: Entry | undefined, call: Call, outcome: Outcome): void {

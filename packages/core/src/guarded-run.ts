@@ -12,7 +12,7 @@ import type { Clock } from './clock.js';
 import { type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
 import { report } from './emitter.js';
 import { TimeoutError } from './errors.js';
-import type { Guard, OwnLayer } from './layer.js';
+import { type Guard, type OwnLayer, Refusal } from './layer.js';
 import type { FailureOutcome, Outcome, SuccessOutcome } from './outcome.js';
 import { rejectionOf, rejectSoon } from './rejection.js';
 
@@ -121,7 +121,10 @@ class GuardedRun extends CallState implements DeadlineEntry {
     try {
       for (; this.passed < guards.length; this.passed++) {
         if (this.passed === outside) this.limit();
-        const permit = (guards[this.passed] as Guard).enter(this.inner);
+        const guard = guards[this.passed] as Guard & OwnLayer;
+        const permit =
+          guard.tryEnter === undefined ? guard.enter(this.inner) : guard.tryEnter(this.inner);
+        if (permit instanceof Refusal) return this.refused(permit.error);
         if (isPromiseLike(permit)) {
           return permit.then(
             (granted) => this.granted(granted),
@@ -132,10 +135,7 @@ class GuardedRun extends CallState implements DeadlineEntry {
       }
       if (this.passed === outside) this.limit();
     } catch (error) {
-      this.leaveFailed(error);
-      if (this.reject === undefined) return rejectionOf(error);
-      rejectSoon(this.reject, error);
-      return undefined;
+      return this.refused(error);
     }
     return next.run(this.inner).then(
       (value) => this.succeeded(value),
@@ -183,6 +183,14 @@ class GuardedRun extends CallState implements DeadlineEntry {
     this.leaveFailed(error);
     if (this.reject === undefined) throw error;
     this.reject(error);
+    return undefined;
+  }
+
+  /** Refused before the work began: nobody can listen yet to the promise that `run` is about to give. */
+  private refused(error: unknown): Promise<unknown> | undefined {
+    this.leaveFailed(error);
+    if (this.reject === undefined) return rejectionOf(error);
+    rejectSoon(this.reject, error);
     return undefined;
   }
 

@@ -53,8 +53,25 @@ export interface TimeLimitLayer extends Strategy {
   readonly duration: number;
 }
 
+/** A refusal that is given instead of thrown: throwing costs more than all the rest of a refusal. */
+export class Refusal {
+  readonly error: Error;
+
+  constructor(error: Error) {
+    this.error = error;
+  }
+}
+
+/** What `enter` gives where `tryEnter` gave `permit`. */
+export function permitOf<Permit>(permit: Permit | Refusal): Permit {
+  if (permit instanceof Refusal) throw permit.error;
+  return permit;
+}
+
 /** What a layer of ours tells the pipeline that it is put into. */
 export interface OwnLayer {
+  /** As `enter`, for the pipeline: gives a refusal instead of throwing it. */
+  tryEnter?(call: Call): unknown;
   /** The clock that its state lives on, or that it was given; a pipeline has one clock. */
   readonly clock?: Clock | undefined;
   /** Tells of changes that happen outside of any one call. */
