@@ -1,6 +1,6 @@
 /** The two clients of the order service: as anybody would write them, and with one line for each. */
 import { resilient as resilientAxios } from '@resil/axios';
-import { retryBudget } from '@resil/core';
+import { isRefusal, retryBudget } from '@resil/core';
 import { resilient as resilientPool } from '@resil/pg';
 import axios, { type AxiosInstance } from 'axios';
 import pg from 'pg';
@@ -55,12 +55,12 @@ export function protectedClients(targets: Targets): Clients {
   const prices = resilientAxios(plain.prices, {
     name: 'prices',
     totalTimeout: limits.prices,
-    attemptTimeout: 300,
+    attemptTimeout: 500,
     // Half of the answers are still worth having; when seven of ten fail, it is time to leave it alone.
     circuitBreaker: { failureRatio: 0.7, window: { duration: 2_000 }, resetTimeout: 500 },
-    retry: { baseDelay: 50, budget: retryBudget({ ratio: 0.1 }) },
-    // Two for each worker of the service: enough to keep it busy, too few to make it late.
-    bulkhead: { maxConcurrentCalls: 8, maxQueueSize: 16, queueTimeout: 200 },
+    retry: { baseDelay: 50, budget: retryBudget({ ratio: 0.1, minPerSecond: 0 }) },
+    // A few more than the service has workers: enough to keep it busy, too few to make it late.
+    bulkhead: { maxConcurrentCalls: 6, maxQueueSize: 12, queueTimeout: 300 },
     // No price now: an order at the last known price is better than no order.
     fallback: (error, call): Price => {
       const price = lastKnown.get(call.name ?? '');
@@ -73,15 +73,17 @@ export function protectedClients(targets: Targets): Clients {
     name: 'orders',
     totalTimeout: limits.orders,
     attemptTimeout: 1_000,
-    circuitBreaker: { window: { duration: 2_000 }, resetTimeout: 250 },
+    // A database is there or it isn't: a few failures in a row say which.
+    circuitBreaker: { failureThreshold: 5, resetTimeout: 250 },
     // An order waits for a database that is away, as long as the customer does. The breaker further in
-    // sees to it that this waiting costs the database nothing, so no budget is needed.
+    // sees to it that this waiting costs the database nothing, so no budget is needed. A full pool is
+    // another thing: there, trying again would only add to the load.
     retry: {
       maxAttempts: Infinity,
       baseDelay: 50,
       maxDelay: 250,
       budget: false,
-      shouldRetry: () => true,
+      shouldRetry: (error) => !isRefusal(error) || error.code === 'RESIL_CIRCUIT_OPEN',
     },
   });
 

@@ -10,7 +10,7 @@ import type { PriceServiceQuestion } from './price-service.js';
 import { type Fault, latencyFactor, priceService } from './scenario.js';
 
 /** Milliseconds that the network adds to each way between order service and database. */
-const DATABASE_DELAY = 10;
+const DATABASE_DELAY = 5;
 
 /** Running servers. `close()` them at the end, whatever happened. */
 export class Environment {

@@ -10,13 +10,13 @@ import { seededRandom } from '@resil/testing';
 
 /** Workers of the price service, and how long each needs for an answer, in ms. */
 export const priceService: { readonly workers: number; readonly serviceTime: number } =
-  Object.freeze({ workers: 4, serviceTime: 50 });
+  Object.freeze({ workers: 4, serviceTime: 100 });
 
 /** Answers per second that the price service can give. */
 export const capacity: number = (priceService.workers / priceService.serviceTime) * 1_000;
 
 /** Orders per second when all is calm: somewhat more than half of what the price service carries. */
-export const calmRate = 45;
+export const calmRate = 25;
 
 /** Orders per second in the overload: three times what the price service carries. */
 export const overloadRate: number = capacity * 3;
@@ -96,7 +96,7 @@ export interface PlannedOrder {
 /** The whole scenario, or the short one that passes through the same phases in a few seconds. */
 export function scenario(options: { readonly short: boolean; readonly seed: number }): Scenario {
   const { short, seed } = options;
-  const fault = short ? 900 : 6_000;
+  const fault = short ? 900 : 7_000;
   const calm = short ? 500 : 3_000;
   const phase = (
     id: Phase['id'],
@@ -114,7 +114,7 @@ export function scenario(options: { readonly short: boolean; readonly seed: numb
   });
   const phases = schedule([
     // What arrives just before the first fault meets it on its way; that is not to be called calm.
-    phase('calm', 'calm', short ? 600 : 5_000, short ? 200 : 1_000),
+    phase('calm', 'calm', short ? 600 : 6_000, short ? 200 : 1_000),
     phase('latency', `latency ×${latencyFactor}`, fault, calm),
     phase('errors', 'half 503', fault, calm),
     phase('black-hole', 'black hole', fault, calm),
