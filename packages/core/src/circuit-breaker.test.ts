@@ -294,6 +294,21 @@ describe('circuitBreaker', () => {
       expect(breaker.state).toBe('closed');
     });
 
+    it('that succeed never open it by failureRatio', async () => {
+      const breaker = breakerOf({
+        failureRatio: 0.5,
+        slowCallDuration: 200,
+        slowCallRatio: 1,
+        minimumCalls: 4,
+        window: { calls: 4 },
+      });
+      await feed(breaker, 'FFS');
+      await clock.runUntilSettled(breaker.execute(slow(300)));
+      expect(breaker.state).toBe('closed');
+      await feed(breaker, 'F');
+      expect(breaker.state).toBe('open');
+    });
+
     it('count as failures only when they fail', async () => {
       const breaker = breakerOf({
         failureRatio: 0.5,

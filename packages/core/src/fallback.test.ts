@@ -164,6 +164,18 @@ describe('fallback', () => {
     expect(fn).not.toHaveBeenCalled();
   });
 
+  it('never answers a cancelled call, though a timeout ends it because it does not listen', async () => {
+    const controller = new AbortController();
+    const fn = vi.fn();
+    const calls = pipeline({ clock }, fallback(fn), timeout({ duration: 100 }));
+    const call = calls.execute(() => new Promise(() => {}), { signal: controller.signal });
+    await clock.advance(50);
+    controller.abort('gone');
+    await clock.advance(50);
+    await expect(call).rejects.toMatchObject({ code: 'RESIL_TIMEOUT' });
+    expect(fn).not.toHaveBeenCalled();
+  });
+
   it('answers a failure of a call that must not be repeated', async () => {
     await expect(fallback(() => 'instead').execute(fail, { idempotent: false })).resolves.toBe(
       'instead',

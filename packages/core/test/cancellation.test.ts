@@ -301,10 +301,17 @@ describe('cancellation', () => {
     it('a timeout that expired first stays one, though the caller aborts afterwards', async () => {
       const breaker = circuitBreaker({ clock, failureThreshold: 1 });
       const calls = pipeline({ clock }, breaker, timeout({ duration: 100 }));
-      const call = calls.execute(hang, options);
+      let inside: Call | undefined;
+      const call = calls.execute((own) => {
+        inside = own;
+        return hang();
+      }, options);
       await clock.advance(100);
       controller.abort('too late');
-      await expect(call).rejects.toMatchObject({ code: 'RESIL_TIMEOUT' });
+      const error = await call.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'RESIL_TIMEOUT' });
+      expect([inside?.cancelled, inside?.reason]).toEqual([false, error]);
+      expect(inside?.signal.reason).toBe(error);
       expect(breaker.state).toBe('open');
     });
   });
