@@ -15,8 +15,11 @@ function colorsOfPage() {
   return (name) => style.getPropertyValue(`--${name}`).trim();
 }
 
-/** Axes, shading and legend that all charts share. */
-function frame(color, { labels = false, top = 34, legend = true } = {}) {
+/** A legend shows lines as they are drawn, without the dots that they don't have. */
+const LINES = { itemStyle: { opacity: 0 } };
+
+/** Axes and legend that all charts share. */
+function frame(color, { labels = false, marks = {} } = {}) {
   const axis = {
     axisLine: { lineStyle: { color: color('line') } },
     axisTick: { show: false },
@@ -26,14 +29,14 @@ function frame(color, { labels = false, top = 34, legend = true } = {}) {
   return {
     animation: false,
     textStyle: { fontFamily: FONT },
-    grid: { left: 58, right: 16, top: labels ? top + 18 : top, bottom: 26 },
+    grid: { left: 58, right: 16, top: labels ? 52 : 34, bottom: 26 },
     legend: {
-      show: legend,
       top: 0,
       right: 8,
       textStyle: { color: color('ink') },
       itemWidth: 22,
       itemGap: 16,
+      ...marks,
     },
     tooltip: {
       trigger: 'axis',
@@ -102,7 +105,7 @@ function level(value, text, color) {
 
 function goodput(color) {
   return {
-    ...frame(color, { labels: true }),
+    ...frame(color, { labels: true, marks: LINES }),
     series: [
       line('arriving', data.guarded.offered, color('offered'), {
         step: 'middle',
@@ -125,7 +128,7 @@ function duration(value) {
 }
 
 function latency(color) {
-  const base = frame(color, { labels: true });
+  const base = frame(color, { labels: true, marks: LINES });
   const thin = { lineStyle: { width: 1, type: 'dashed' } };
   return {
     ...base,
@@ -199,7 +202,7 @@ function circuits(color) {
 
 function small(curve, unit) {
   return (color) => {
-    const base = frame(color);
+    const base = frame(color, { marks: LINES });
     return {
       ...base,
       grid: { ...base.grid, left: 56 },

@@ -34,7 +34,7 @@ export const claimed: {
   timesInOverload: 2,
   freshOfCapacityRatio: 0.6,
   attemptsPerCall: 1.2,
-  recovery: 2_500,
+  recovery: 3_000,
   sockets: 60,
 });
 

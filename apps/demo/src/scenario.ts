@@ -28,7 +28,7 @@ export const latencyFactor = 20;
 export const patience = 5_000;
 
 /** Milliseconds within which an order is acknowledged when all is well; recovery is measured by it. */
-export const prompt = 500;
+export const prompt = 1_000;
 
 /** Clients of the pool, in both runs: the default of `pg`. */
 export const poolSize = 10;
@@ -97,7 +97,7 @@ export interface PlannedOrder {
 export function scenario(options: { readonly short: boolean; readonly seed: number }): Scenario {
   const { short, seed } = options;
   const fault = short ? 900 : 7_000;
-  const calm = short ? 500 : 3_000;
+  const calm = short ? 500 : 3_500;
   const phase = (
     id: Phase['id'],
     title: string,

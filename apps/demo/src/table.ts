@@ -3,6 +3,7 @@ import CliTable from 'cli-table3';
 import colors from 'picocolors';
 import type { Claim, Measured } from './claims.js';
 import { isServed, type PhaseFigures } from './figures.js';
+import { patience, prompt } from './scenario.js';
 
 /** How figures are written, in the table and in the report. */
 export const format = {
@@ -39,12 +40,12 @@ export const columns: ReadonlyArray<{
 
 /** What the columns mean. */
 export const legend: readonly string[] = [
-  'served     orders acknowledged within 5 s, after which the customer has gone',
+  `served     orders acknowledged within ${patience / 1_000} s, after which the customer has gone`,
   'goodput    the same per second; fresh: of these, at a price of the moment, not the last known one',
   'p50, p99   time until the customer has an answer, good or bad',
   'tries      requests that reached the price service, per order',
   'sockets    most connections open; memory: most resident memory; both of the order service alone',
-  'recovered  time after the fault until 95 % of the orders of a second are acknowledged within 0.5 s',
+  `recovered  time after the fault until 95 % of the orders of a second are acknowledged within ${prompt / 1_000} s`,
   '           at a fresh price',
 ];
 
