@@ -1,8 +1,10 @@
 /** The parts of the bench. Each runs in a process of its own, so that none profits from, or pays for, what another compiled. */
+import { axiosAdapter } from './parts/axios-adapter.js';
 import { composition } from './parts/composition.js';
 import { deadlines } from './parts/deadlines.js';
 import { failure } from './parts/failure.js';
 import { patterns } from './parts/patterns.js';
+import { pgAdapter } from './parts/pg-adapter.js';
 import { refusal } from './parts/refusal.js';
 import { soak } from './parts/soak.js';
 import type { PartReport } from './report.js';
@@ -24,7 +26,7 @@ export const coreParts: Readonly<Record<string, Part>> = {
 };
 
 /** What `--only adapters` stands for. */
-export const adapterParts: Readonly<Record<string, Part>> = {};
+export const adapterParts: Readonly<Record<string, Part>> = { axios: axiosAdapter, pg: pgAdapter };
 
 /** All parts by name, in the order of the report. */
 export const parts: Readonly<Record<string, Part>> = { ...coreParts, ...adapterParts };

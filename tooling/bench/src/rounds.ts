@@ -2,8 +2,8 @@
  * Measures contenders side by side: a round runs each of them once, one after the other, and rounds
  * follow each other, so that what else happens on the machine hits all of them alike. Every contender
  * runs in the same loop, which awaits each call before the next. The figure is CPU time of the process
- * (garbage collection included), which other processes disturb less than wall time; ratios are taken
- * within a round, and the median over the rounds is reported.
+ * (garbage collection included), which other processes disturb less than wall time; wall time is kept
+ * beside it. Ratios are taken within a round, and the median over the rounds is reported.
  */
 import { setImmediate } from 'node:timers/promises';
 import { medianOf, quartilesOf } from './statistics.js';
@@ -29,12 +29,23 @@ export interface RoundOptions {
   readonly loop?: Loop;
 }
 
-/** What a measurement found. */
+/** Nanoseconds of one call. */
+interface Cost {
+  readonly cpu: number;
+  readonly wall: number;
+}
+
+/** What a measurement found, by CPU time. */
 export class Measurement {
+  /** The same by wall time. */
+  readonly wall: Omit<Measurement, 'wall'>;
   readonly #samples: ReadonlyMap<string, readonly number[]>;
 
-  constructor(samples: ReadonlyMap<string, readonly number[]>) {
-    this.#samples = samples;
+  constructor(samples: ReadonlyMap<string, readonly Cost[]>, time: keyof Cost = 'cpu') {
+    this.#samples = new Map(
+      [...samples].map(([name, costs]) => [name, costs.map((cost) => cost[time])]),
+    );
+    this.wall = time === 'wall' ? this : new Measurement(samples, 'wall');
   }
 
   /** Median nanoseconds of one call. */
@@ -81,6 +92,17 @@ export const awaitEachFailing: Loop = async (call, count) => {
   }
 };
 
+/** A loop that keeps `inFlight` calls going at a time. */
+export function concurrently(inFlight: number): Loop {
+  return async (call, count) => {
+    let left = count;
+    const worker = async (): Promise<void> => {
+      while (left-- > 0) await call();
+    };
+    await Promise.all(Array.from({ length: inFlight }, worker));
+  };
+}
+
 /** Measures the contenders in interleaved rounds. */
 export async function measure(
   contenders: readonly Contender[],
@@ -91,12 +113,14 @@ export async function measure(
   for (const contender of contenders) {
     counts.set(contender, options.calls ?? (await callsIn(roundTime, contender, loop)));
   }
-  const samples = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
+  const samples = new Map<string, Cost[]>(contenders.map(({ name }) => [name, []]));
   // The first rounds warm up: the contenders see each other's types before anything counts.
   for (let round = -2; round < rounds; round++) {
-    for (const contender of contenders) {
+    for (let turn = 0; turn < contenders.length; turn++) {
+      // Each comes first in turn, so that none profits from its place.
+      const contender = contenders[(turn + round + 2) % contenders.length] as Contender;
       const cost = await costOf(contender, counts.get(contender) as number, loop);
-      if (round >= 0) (samples.get(contender.name) as number[]).push(cost);
+      if (round >= 0) (samples.get(contender.name) as Cost[]).push(cost);
     }
   }
   return new Measurement(samples);
@@ -121,19 +145,22 @@ export function collectGarbage(): void {
   globalThis.gc();
 }
 
+/** Calls that fit into `time`, counted when the contender is warm. */
 async function callsIn(time: number, contender: Contender, loop: Loop): Promise<number> {
-  let count = 100;
-  for (let left = 20; left > 0; left--) {
-    const spent = (await costOf(contender, count, loop)) * count;
-    if (spent > (time * 1e6) / 2) return Math.ceil((count * time * 1e6) / spent);
-    count *= 2;
+  let count = 10;
+  for (let warm = 0; warm < 3; ) {
+    const { cpu } = await costOf(contender, count, loop);
+    if (cpu * count > (time * 1e6) / 2) warm++;
+    count = Math.ceil(Math.min(count * 2, (time * 1e6) / cpu));
   }
   return count;
 }
 
-async function costOf(contender: Contender, count: number, loop: Loop): Promise<number> {
+async function costOf(contender: Contender, count: number, loop: Loop): Promise<Cost> {
+  const startedAt = performance.now();
   const before = process.cpuUsage();
   await loop(contender.call, count);
   const { user, system } = process.cpuUsage(before);
-  return ((user + system) * 1_000) / count;
+  const wall = ((performance.now() - startedAt) * 1e6) / count;
+  return { cpu: ((user + system) * 1_000) / count, wall };
 }

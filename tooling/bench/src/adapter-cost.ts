@@ -1,0 +1,70 @@
+/**
+ * What an adapter costs on loopback. Bare clients run twice, as two contenders that differ in nothing:
+ * the difference between them (A/A) is what the machine and the method add by themselves.
+ */
+import { nanoseconds, type PartReport } from './report.js';
+import { type Contender, concurrently, measure } from './rounds.js';
+
+const IN_FLIGHT = 16;
+const ROUNDS = 201;
+/** Short, so that what else the machine does hits all contenders of a round alike. */
+const ROUND_TIME = 20;
+const MAX_SHARE = 0.05;
+
+/** The names of the contenders that the target compares. */
+export interface AdapterContenders {
+  readonly bare: Contender;
+  readonly control: Contender;
+  readonly wrapped: Contender;
+  readonly others: readonly Contender[];
+}
+
+/** Measures an adapter's contenders. */
+export async function adapterCost(
+  host: string,
+  { bare, control, wrapped, others }: AdapterContenders,
+): Promise<PartReport> {
+  const contenders = [bare, control, wrapped, ...others];
+  const measured = await measure(contenders, {
+    rounds: ROUNDS,
+    roundTime: ROUND_TIME,
+    loop: concurrently(IN_FLIGHT),
+  });
+  const { wall } = measured;
+  const noise = Math.abs(wall.ratio(control.name, bare.name) - 1);
+  // Either of the two bare ones will do as the base; the mean of both is steadier.
+  const base = (name: string): number =>
+    (wall.ratio(name, bare.name) + wall.ratio(name, control.name)) / 2 - 1;
+  const beyond = base(wrapped.name) - noise;
+  const rows = contenders.map(({ name }) => {
+    const [low, high] = wall.spread(name);
+    return [
+      name,
+      `${(1e9 / wall.cost(name)).toFixed(0)}/s`,
+      `${(1e9 / high).toFixed(0)} – ${(1e9 / low).toFixed(0)}/s`,
+      percent(wall.ratio(name, bare.name) - 1),
+      nanoseconds(measured.cost(name)),
+      percent(measured.ratio(name, bare.name) - 1),
+    ];
+  });
+  return {
+    tables: [
+      {
+        title: `${host} on loopback, ${IN_FLIGHT} calls in flight`,
+        head: ['client', 'throughput', 'middle half', 'time ÷ bare', 'CPU per call', 'CPU ÷ bare'],
+        rows,
+      },
+    ],
+    targets: [
+      {
+        claim: `${host}: at most 5 % of throughput beyond the A/A control`,
+        measured: `${percent(base(wrapped.name))}, A/A ±${(noise * 100).toFixed(1)} %`,
+        reached: beyond <= MAX_SHARE,
+      },
+    ],
+  };
+}
+
+function percent(share: number): string {
+  return `${share < 0 ? '−' : '+'}${Math.abs(share * 100).toFixed(1)} %`;
+}
