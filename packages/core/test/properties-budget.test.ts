@@ -14,7 +14,7 @@ interface Rules {
 }
 
 const rules: fc.Arbitrary<Rules> = fc.record({
-  ratio: fc.constantFrom(0, 0.001, 0.1, 0.2, 1 / 3, 0.5, 0.75, 0.99, 1, 2, 30, 1_000),
+  ratio: fc.constantFrom(0, 0.001, 0.1, 0.2, 1 / 3, 0.5, 0.6, 0.75, 0.99, 1, 2, 30, 1_000),
   minPerSecond: fc.constantFrom(0, 0, 0.5, 1, 10),
   duration: fc.constantFrom(10, 1_000, 2_000, 10_000, 60_000),
 });

@@ -163,6 +163,11 @@ class Build {
   readonly counters: Counter[] = [];
   mostAttempts = 1;
   shortestTimeout = Infinity;
+  /** Work under a timeout may go on, with its deadline, after its caller is gone. */
+  outlives = false;
+  calls = 0;
+  /** Deadlines pending when the last call had settled. */
+  pendingAfterCalls = 0;
 
   pipelineOf(list: readonly Plan[], name: string): Pipeline {
     return pipeline(
@@ -199,6 +204,7 @@ class Build {
         return layer;
       }
       case 'timeout':
+        this.outlives = true;
         // The outermost one: what stands outside of a timeout may hold a call that the timeout has freed.
         if (place === 'outer 0') this.shortestTimeout = plan.duration;
         return timeout({ duration: plan.duration });
@@ -238,6 +244,8 @@ class Run {
   start(through: Pipeline): void {
     const { startsAfter, abortAfter, jobs, deadline, admitted } = this.#work;
     const { clock } = this.#build;
+    this.#build.calls += 1;
+    if (deadline < Infinity || admitted) this.#build.outlives = true;
     clock.schedule(() => {
       this.startedAt = clock.now();
       const options = { signal: this.#caller.signal, deadline: clock.now() + deadline };
@@ -265,6 +273,8 @@ class Run {
     this.settled += 1;
     this.ended = how;
     this.endedAt = this.#build.clock.now();
+    this.#build.calls -= 1;
+    this.#build.pendingAfterCalls = deadlinesOf(this.#build.clock).size;
   }
 
   async #abort(jobs: number): Promise<void> {
@@ -344,6 +354,8 @@ describe('a pipeline of random layers', () => {
           }
           for (const counter of build.counters) same(counter.out.size, 0, 'permits not given back');
           same(deadlinesOf(clock).size, 0, 'deadlines pending');
+          same(build.calls, 0, 'calls that have not settled');
+          if (!build.outlives) same(build.pendingAfterCalls, 0, 'waits that outlive the calls');
           same(clock.pending, 0, 'timers');
         }),
         runs(3_000),
