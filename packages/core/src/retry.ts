@@ -199,6 +199,7 @@ export class Retry extends SingleLayer implements Strategy {
     let attempt = firstCall;
     for (let delay: number | undefined = firstDelay; ; ) {
       await sleep(call, delay);
+      if (call.aborted) throw call.reason;
       delays.push(delay);
       attempt = call.derive({ attempt: attempt.attempt + 1 });
       const outcome = await outcomeOf(attempt, next);

@@ -49,6 +49,28 @@ describe('sleep', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('rejects if the call is aborted in the very moment in which the wait ends', async () => {
+    // Both fall into the same millisecond, and the wait is found to be over first.
+    const call = pipeline({ clock }, slow(9.5)).execute(() => 'began too late', { deadline: 10 });
+    const waits: unknown[] = [];
+    const probe: Strategy = {
+      name: 'probe',
+      run: (own, next) =>
+        sleep(own, 9.5).then(
+          () => next(own),
+          (reason) => {
+            waits.push(reason);
+            throw reason;
+          },
+        ),
+    };
+    const probed = pipeline({ clock }, probe).execute(() => 'began too late', { deadline: 10 });
+    await clock.advance(10);
+    await expect(call).rejects.toMatchObject({ code: 'RESIL_TIMEOUT' });
+    await expect(probed).rejects.toMatchObject({ code: 'RESIL_TIMEOUT' });
+    expect(waits).toMatchObject([{ code: 'RESIL_TIMEOUT' }]);
+  });
+
   it('does not begin in a call that was aborted already', async () => {
     const controller = new AbortController();
     const late: Strategy = {

@@ -5,7 +5,7 @@ import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.j
 /** Waits `delay` milliseconds; rejects with the abort's reason as soon as the call is aborted. */
 export function sleep(call: Call, delay: number): Promise<void> {
   if (call.aborted) return Promise.reject(call.reason);
-  return new Promise((resolve, reject) => {
+  const wait = new Promise<void>((resolve, reject) => {
     const now = call.clock.now();
     const wheel = deadlinesOf(call.clock);
     const entry: DeadlineEntry = {
@@ -23,5 +23,9 @@ export function sleep(call: Call, delay: number): Promise<void> {
       reject(reason);
     });
     wheel.add(entry, now);
+  });
+  // The wait may end in the very moment in which a deadline passes.
+  return wait.then(() => {
+    if (call.aborted) throw call.reason;
   });
 }

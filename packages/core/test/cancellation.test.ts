@@ -147,6 +147,26 @@ describe('cancellation', () => {
     await expectNothingLeft(operation, 1);
   });
 
+  it('by a deadline that passes in the very moment in which the backoff ends starts no attempt', async () => {
+    const calls = pipeline({ clock }, retry({ baseDelay: 9.5, jitter: 'none' }), bulkhead());
+    const operation = vi.fn(fail);
+    const call = calls.execute(operation, { ...options, deadline: 10 });
+    await clock.advance(10);
+    await expect(call).rejects.toMatchObject({ code: 'RESIL_TIMEOUT' });
+    await expectNothingLeft(operation, 1);
+  });
+
+  it('in the turn in which the backoff ends starts no attempt', async () => {
+    const calls = pipeline({ clock }, retry({ baseDelay: 10, jitter: 'none' }));
+    const operation = vi.fn(fail);
+    const call = calls.execute(operation, options);
+    await clock.flush();
+    clock.tick(10);
+    controller.abort('gone');
+    await expect(call).rejects.toBe('gone');
+    await expectNothingLeft(operation, 1);
+  });
+
   describe('in the operation', () => {
     it("lets the operation's own answer stand: its error", async () => {
       const own = new Error('cleaned up');

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { VirtualClock } from '@resil/testing';
+import { seededRandom, VirtualClock } from '@resil/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { deadlinesOf } from '../src/deadline-wheel.js';
 import {
@@ -210,42 +210,50 @@ describe('leaks', () => {
   });
 
   describe('permits', () => {
-    it('come back on every path, also where several go wrong at once', async () => {
-      const [outer, inner] = [
-        bulkhead({ maxConcurrentCalls: 3, maxQueueSize: 10, queueTimeout: 80 }),
-        bulkhead({ maxConcurrentCalls: 2, maxQueueSize: 10, queueTimeout: 40 }),
-      ];
-      const calls = pipeline(
-        { clock },
-        outer,
-        timeout({ duration: 100 }),
-        retry({ maxAttempts: 2, baseDelay: 20, shouldRetry: () => true }),
-        inner,
-        timeout({ duration: 60 }),
-      );
-      const operations = [
-        () => 1,
-        fail,
-        cooperative,
-        () => {
-          throw down;
-        },
-      ];
-      const all: Promise<unknown>[] = [];
-      for (let round = 0; round < 100; round++) {
-        const own = new AbortController();
-        const operation = operations[round % operations.length] as (call: Call) => unknown;
-        all.push(
-          calls.execute(operation, { signal: own.signal, deadline: clock.now() + 50 + round }),
+    it.each([1, 2, 3, 18, 19])(
+      'come back on every path, also where several go wrong at once (%d)',
+      async (seed) => {
+        const [outer, inner] = [
+          bulkhead({ maxConcurrentCalls: 3, maxQueueSize: 10, queueTimeout: 80 }),
+          bulkhead({ maxConcurrentCalls: 2, maxQueueSize: 10, queueTimeout: 40 }),
+        ];
+        const calls = pipeline(
+          { clock },
+          outer,
+          timeout({ duration: 100 }),
+          retry({
+            maxAttempts: 2,
+            baseDelay: 20,
+            shouldRetry: () => true,
+            random: seededRandom(seed),
+          }),
+          inner,
+          timeout({ duration: 60 }),
         );
-        if (round % 7 === 3) clock.schedule(() => own.abort('gone'), round % 5);
-        if (round % 3 === 0) await clock.advance(round % 13);
-      }
-      await clock.runUntilSettled(Promise.allSettled(all));
-      expect([outer.running, outer.waiting, inner.running, inner.waiting]).toEqual([0, 0, 0, 0]);
-      await clock.advance(20);
-      expect(clock.pending).toBe(0);
-    });
+        const operations = [
+          () => 1,
+          fail,
+          cooperative,
+          () => {
+            throw down;
+          },
+        ];
+        const all: Promise<unknown>[] = [];
+        for (let round = 0; round < 100; round++) {
+          const own = new AbortController();
+          const operation = operations[round % operations.length] as (call: Call) => unknown;
+          all.push(
+            calls.execute(operation, { signal: own.signal, deadline: clock.now() + 50 + round }),
+          );
+          if (round % 7 === 3) clock.schedule(() => own.abort('gone'), round % 5);
+          if (round % 3 === 0) await clock.advance(round % 13);
+        }
+        await clock.runUntilSettled(Promise.allSettled(all));
+        expect([outer.running, outer.waiting, inner.running, inner.waiting]).toEqual([0, 0, 0, 0]);
+        await clock.advance(20);
+        expect(clock.pending).toBe(0);
+      },
+    );
   });
 
   describe('keyed', () => {
