@@ -7,7 +7,7 @@ import { type AbortLink, AbortNode, type AbortSource, tellOne } from './abort-no
 import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 import type { Clock } from './clock.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
-import { type Emitter, processEmitter } from './emitter.js';
+import { type Emitter, keepAside, processEmitter } from './emitter.js';
 import type { ResilienceEvent, ResilienceEventInput } from './events.js';
 import type { Classify } from './outcome.js';
 
@@ -149,6 +149,7 @@ export abstract class CallState implements Call {
       attempt: this.attempt,
       at: this.clock.now(),
     };
+    if ('error' in input) keepAside(event, input.error);
     for (let scope: Scope | undefined = this.scope; scope !== undefined; scope = scope.outer) {
       scope.emitter.emit(event);
     }

@@ -62,6 +62,23 @@ export class Emitter {
   }
 }
 
+/**
+ * Keeps an error out of what is printed or stored of its event: a client's errors hold headers,
+ * parameters and values. Listeners can still read `event.error`; `errorType` is fit for a label.
+ */
+export function keepAside(event: ResilienceEvent, error: unknown): void {
+  Object.defineProperty(event, 'error', { value: error, enumerable: false });
+  Object.defineProperty(event, 'errorType', { value: typeOf(error), enumerable: true });
+}
+
+/** An error's code, else its name. */
+function typeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, name } = error as { readonly code?: unknown; readonly name?: unknown };
+  if (typeof code === 'string' && code !== '') return code;
+  return typeof name === 'string' ? name : undefined;
+}
+
 /** Hears every pipeline of the process. */
 export const processEmitter: Emitter = new Emitter();
 

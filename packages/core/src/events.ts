@@ -15,6 +15,11 @@ export interface ResilienceEventBase {
   readonly attempt: number;
   /** When it happened, on the clock's scale. */
   readonly at: number;
+  /**
+   * Code or name of the event's `error`, fit for a label. The error itself is not enumerable, so that
+   * an event that is printed or stored as JSON holds nothing of a call.
+   */
+  readonly errorType?: string | undefined;
 }
 
 /** What happens to a call as a whole. */
