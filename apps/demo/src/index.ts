@@ -54,7 +54,8 @@ function settings(): Settings | undefined {
 }
 
 async function demo({ scenario, report }: Settings, signal: AbortSignal): Promise<void> {
-  const live = process.stdout.isTTY === true && process.env.CI !== 'true';
+  const live =
+    process.stdout.isTTY === true && process.stdout.columns > 0 && process.env.CI !== 'true';
   const seconds = Math.round((scenario.end * 2) / 1_000);
   console.log(
     `\nAn order service fetches a price over HTTP (axios) and writes the order to PostgreSQL (pg).\n` +
@@ -122,6 +123,12 @@ async function conclude(unprotected: Measured, guarded: Measured, report: string
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(name, () => interrupted.abort(new Error('interrupted')));
+}
+
+if (process.channel) {
+  process.on('disconnect', () => interrupted.abort(new Error('interrupted')));
+  // To be told of the end of whoever started this is no reason to go on.
+  process.channel.unref();
 }
 
 const chosen = settings();
