@@ -88,7 +88,9 @@ interface Work {
   }[];
   readonly startsAfter: number;
   readonly abortAfter: number | undefined;
-  /** Promise jobs between the moment of the abort and the abort. */
+  /** When it aborts the call that began after it: what is on its way there must not start any more. */
+  readonly abortsNext: 'never' | 'at its start' | 'at its end';
+  /** Promise jobs between the moment of an abort and the abort. */
   readonly jobs: number;
   readonly deadline: number;
   readonly admitted: boolean;
@@ -105,6 +107,7 @@ const work: fc.Arbitrary<Work> = fc.record({
   ),
   startsAfter: fc.constantFrom(0, 0, 1, 10, 40),
   abortAfter: fc.constantFrom(undefined, undefined, undefined, 0, 1, 5, 12, 20, 50),
+  abortsNext: fc.constantFrom('never', 'never', 'at its start', 'at its end'),
   jobs: fc.nat(8),
   deadline: fc.constantFrom(Infinity, Infinity, Infinity, 0, 5, 20, 100),
   admitted: fc.integer({ min: 0, max: 7 }).map((number) => number === 0),
@@ -117,10 +120,12 @@ class Counter implements Guard<object> {
   readonly #clock: VirtualClock;
   readonly #waits: number;
   readonly #refuses: number;
+  readonly #violations: string[];
   #entered = 0;
 
-  constructor(clock: VirtualClock, waits: number, refuses: number) {
-    this.#clock = clock;
+  constructor(build: Build, waits: number, refuses: number) {
+    this.#clock = build.clock;
+    this.#violations = build.violations;
     this.#waits = waits;
     this.#refuses = refuses;
   }
@@ -142,7 +147,7 @@ class Counter implements Guard<object> {
   }
 
   leave(permit: object): void {
-    same(this.out.delete(permit), true, 'a permit goes back once');
+    if (!this.out.delete(permit)) this.#violations.push('a permit went back twice');
   }
 
   #permit(): object {
@@ -166,6 +171,9 @@ class Build {
   /** Work under a timeout may go on, with its deadline, after its caller is gone. */
   outlives = false;
   calls = 0;
+  readonly runs: Run[] = [];
+  /** What was seen inside of calls, where throwing would only fail the call. */
+  readonly violations: string[] = [];
   /** Deadlines pending when the last call had settled. */
   pendingAfterCalls = 0;
 
@@ -214,7 +222,7 @@ class Build {
           return 'instead';
         });
       case 'counter': {
-        const counter = new Counter(clock, plan.waits, plan.refuses);
+        const counter = new Counter(this, plan.waits, plan.refuses);
         this.counters.push(counter);
         return counter;
       }
@@ -245,6 +253,7 @@ class Run {
     const { startsAfter, abortAfter, jobs, deadline, admitted } = this.#work;
     const { clock } = this.#build;
     this.#build.calls += 1;
+    this.#build.runs.push(this);
     if (deadline < Infinity || admitted) this.#build.outlives = true;
     clock.schedule(() => {
       this.startedAt = clock.now();
@@ -266,7 +275,8 @@ class Run {
         (error) => this.#end({ error }),
       );
     }, startsAfter);
-    if (abortAfter !== undefined) clock.schedule(() => this.#abort(jobs), startsAfter + abortAfter);
+    if (abortAfter !== undefined)
+      clock.schedule(() => this.abortSoon(jobs), startsAfter + abortAfter);
   }
 
   #end(how: { readonly value: unknown } | { readonly error: unknown }): void {
@@ -277,15 +287,24 @@ class Run {
     this.#build.pendingAfterCalls = deadlinesOf(this.#build.clock).size;
   }
 
-  async #abort(jobs: number): Promise<void> {
+  async abortSoon(jobs: number): Promise<void> {
     for (let job = 0; job < jobs; job++) await undefined;
     this.#caller.abort(enough);
+  }
+
+  #abortNext(when: Work['abortsNext']): void {
+    const { runs: all } = this.#build;
+    if (when === this.#work.abortsNext) all[all.indexOf(this) + 1]?.abortSoon(this.#work.jobs);
   }
 
   #operate(call: Call): unknown {
     const { attempts } = this.#work;
     const plan = attempts[Math.min(this.attempts, attempts.length - 1)]!;
     this.attempts += 1;
+    if (call.aborted) this.#build.violations.push('an operation began after the abort');
+    const latest = this.startedAt + Math.min(this.#build.shortestTimeout, this.#work.deadline);
+    if (call.deadline > latest) this.#build.violations.push('a deadline after that of the caller');
+    this.#abortNext('at its start');
     if (plan.ends === 'throws') throw this.failure;
     if (plan.ends === 'at once') return 'value';
     return new Promise((resolve, reject) => {
@@ -295,6 +314,7 @@ class Run {
       };
       const end = this.#build.clock.schedule(() => {
         if (plan.listens) call.signal.removeEventListener('abort', stop);
+        this.#abortNext('at its end');
         if (plan.ends === 'value') resolve('value');
         else reject(this.failure);
       }, plan.after);
@@ -347,6 +367,7 @@ describe('a pipeline of random layers', () => {
           const all = calls.map((one) => new Run(one, build));
           for (const run of all) run.start(through);
           await clock.runUntilIdle();
+          same(build.violations, [], 'violations');
           for (const run of all) run.expectLegal();
           for (const guard of build.bulkheads) {
             same(guard.running, 0, 'permits out');
