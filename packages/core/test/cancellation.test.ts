@@ -10,9 +10,11 @@ import {
   type Pipeline,
   pipeline,
   retry,
+  retryBudget,
   standard,
   timeout,
 } from '../src/index.js';
+import { deferred } from './deferred.js';
 
 const down = new Error('down');
 const fail = (): Promise<never> => Promise.reject(down);
@@ -198,6 +200,33 @@ describe('cancellation', () => {
       controller.abort('gone');
       await expect(call).resolves.toBe('partial');
       await expectNothingLeft(operation, 1);
+    });
+
+    it("lets the operation's own answer stand: a value that classify calls a failure", async () => {
+      const operation = vi.fn(
+        ({ signal }: Call) =>
+          new Promise((resolve) => signal.addEventListener('abort', () => resolve(503))),
+      );
+      const calls = pipeline({ clock, classify: () => 'failure' }, retry(), timeout());
+      const call = calls.execute(operation, options);
+      controller.abort('gone');
+      await expect(call).resolves.toBe(503);
+      await expectNothingLeft(operation, 1);
+    });
+
+    it('schedules no retry and takes nothing from the budget after a timeout outside', async () => {
+      const budget = retryBudget({ clock });
+      const calls = pipeline({ clock }, timeout({ duration: 100 }), retry({ budget }));
+      const recorder = recordEvents(calls);
+      const held = deferred();
+      const call = calls.execute(() => held.promise, options);
+      const balance = budget.balance;
+      await clock.advance(100);
+      await expect(call).rejects.toMatchObject({ code: 'RESIL_TIMEOUT' });
+      held.reject(down);
+      await clock.flush();
+      expect(budget.balance).toBe(balance);
+      expect(recorder.types).toEqual(['call.started', 'timeout.expired', 'call.failed']);
     });
 
     it('waits for an operation that does not listen, up to its timeout', async () => {
