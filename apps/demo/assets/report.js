@@ -5,6 +5,8 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
 const charts = [];
 
+const narrow = window.matchMedia('(max-width: 700px)');
+
 const UNPROTECTED = 'unprotected';
 const PROTECTED = 'protected';
 // By name, as the widths of texts are computed with it.
@@ -29,7 +31,12 @@ function frame(color, { labels = false, marks = {} } = {}) {
   return {
     animation: false,
     textStyle: { fontFamily: FONT },
-    grid: { left: 58, right: 16, top: labels ? 52 : 34, bottom: 26 },
+    grid: {
+      left: 58,
+      right: 16,
+      top: labels || (narrow.matches && marks === LINES) ? 56 : 34,
+      bottom: 26,
+    },
     legend: {
       top: 0,
       right: 8,
@@ -48,7 +55,7 @@ function frame(color, { labels = false, marks = {} } = {}) {
       type: 'value',
       min: 0,
       max: data.end,
-      interval: data.end > 30 ? 5 : 1,
+      interval: (data.end > 30 ? 5 : 1) * (narrow.matches ? 2 : 1),
       ...axis,
       splitLine: { show: false },
       axisLabel: {
@@ -68,7 +75,7 @@ function faults(color, labels) {
     silent: true,
     itemStyle: { color: color('shade') },
     label: {
-      show: labels,
+      show: labels && !narrow.matches,
       position: 'top',
       distance: 4,
       color: color('soft'),
@@ -243,6 +250,7 @@ function draw() {
 
 draw();
 dark.addEventListener('change', draw);
+narrow.addEventListener('change', draw);
 window.addEventListener('resize', () => {
   for (const chart of charts) chart.resize();
 });

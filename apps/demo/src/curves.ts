@@ -43,7 +43,8 @@ export function curvesOf(record: RunRecord, step: number): Curves {
   const { outcomes, service, outside, scenario } = record;
   const plan = plannedOrders(scenario);
   const end = scenario.end;
-  const buckets = Math.ceil(end / step);
+  // A last one that is not whole would look like a loss.
+  const buckets = Math.floor(end / step);
   const perSecond = (times: readonly number[]): Point[] => {
     const counts = new Array<number>(buckets).fill(0);
     for (const time of times) {

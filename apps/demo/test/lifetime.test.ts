@@ -51,12 +51,16 @@ async function gone(pids: readonly number[]): Promise<void> {
 it.each([
   ['SIGINT', 130],
   ['SIGKILL', null],
-] as const)('leaves no process behind after %s', async (signal, code) => {
-  const { demo, exit } = await started();
-  const pids = await descendants(demo.pid ?? 0);
-  // The price service, the order service, PostgreSQL with some of its own, and its watchdog.
-  expect(pids.length).toBeGreaterThanOrEqual(5);
-  demo.kill(signal);
-  expect((await exit)[0]).toBe(code);
-  await gone(pids);
-});
+] as const)(
+  'leaves no process behind after %s',
+  async (signal, code) => {
+    const { demo, exit } = await started();
+    const pids = await descendants(demo.pid ?? 0);
+    // The price service, the order service, PostgreSQL with some of its own, and its watchdog.
+    expect(pids.length).toBeGreaterThanOrEqual(5);
+    demo.kill(signal);
+    expect((await exit)[0]).toBe(code);
+    await gone(pids);
+  },
+  120_000,
+);
