@@ -16,7 +16,11 @@ const attw = path.join(
 );
 
 /** What each adapter wraps, which its users bring. */
-const hosts: Record<string, string> = { '@resil/axios': 'axios', '@resil/pg': 'pg' };
+const hosts: Record<string, string> = {
+  '@resil/axios': 'axios',
+  '@resil/grpc': '@grpc/grpc-js',
+  '@resil/pg': 'pg',
+};
 
 describe.each(publishedPackages())('$folder packed', ({ folder, manifest }) => {
   let scratch: string;

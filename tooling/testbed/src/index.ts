@@ -1,3 +1,20 @@
+export {
+  healthService,
+  InventoryClient,
+  type InventoryMethods,
+  inventoryService,
+  type Stock,
+} from './grpc-definitions.js';
+export type { GrpcFaults } from './grpc-faults.js';
+export { GrpcProcess, type GrpcProcessOptions, startGrpcProcess } from './grpc-process.js';
+export {
+  type GrpcCounters,
+  GrpcService,
+  type GrpcServiceOptions,
+  type ReceivedCall,
+  type ServingStatus,
+  startGrpcService,
+} from './grpc-server.js';
 export type { HttpFaults } from './http-faults.js';
 export { HttpProcess, type HttpProcessOptions, startHttpProcess } from './http-process.js';
 export {
