@@ -70,26 +70,26 @@ export class AbortNode {
   signal(aborted: { readonly reason: unknown } | undefined): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      if (aborted === undefined) this.joinSource();
+      if (aborted === undefined) this.join(true);
       else this.controller.abort(aborted.reason);
     }
     return this.controller.signal;
   }
 
   /** Adds a listener; the result takes it off again. */
-  add(listener: AbortListener): () => void {
+  add(listener: AbortListener, ofCaller = true): () => void {
     const link = new ListenerLink(listener);
-    this.hang(link);
+    this.hang(link, ofCaller);
     return () => link.forget();
   }
 
-  /** Adds a link that hangs on no other node. */
-  hang(link: AbortLink): void {
+  /** Adds a link that hangs on no other node; `ofCaller` tells whether it wants to hear of the caller's own abort too. */
+  hang(link: AbortLink, ofCaller = true): void {
     link.abortNode = this;
     link.nextLink = this.first;
     if (this.first !== undefined) this.first.previousLink = link;
     this.first = link;
-    this.joinSource();
+    this.join(ofCaller);
   }
 
   /** Tells everybody, once. */
@@ -125,11 +125,15 @@ export class AbortNode {
     if (this.first === undefined && this.controller === undefined) this.leave();
   }
 
-  private joinSource(): void {
-    if (this.closed || this.source === undefined || this.leaveSource !== undefined) return;
-    const tell: AbortListener = (reason) => this.tell(reason);
-    this.leaveSource =
-      this.source instanceof AbortNode ? this.source.add(tell) : hubOf(this.source).add(tell);
+  /** Hangs itself on the source, so far out as is needed. */
+  private join(ofCaller: boolean): void {
+    const { source } = this;
+    if (this.closed || source === undefined) return;
+    const hear: AbortListener = (reason) => this.tell(reason);
+    if (source instanceof AbortNode) {
+      if (this.leaveSource === undefined) this.leaveSource = source.add(hear, ofCaller);
+      else if (ofCaller) source.join(true);
+    } else if (ofCaller) this.leaveSource ??= hubOf(source).add(hear);
   }
 }
 

@@ -127,6 +127,13 @@ export abstract class CallState implements Call {
     else link.tell(abort.reason);
   }
 
+  /** As `hear`, for a link that need not hear of the caller's own abort: it puts no listener on the caller's signal. */
+  hearExpiry(link: AbortLink): void {
+    const abort = this.seenAbort();
+    if (abort === undefined) this.aborts().hang(link, false);
+    else link.tell(abort.reason);
+  }
+
   derive(options?: DeriveOptions): CallState {
     return new DerivedCall(this, options?.attempt ?? this.attempt, this.scope);
   }

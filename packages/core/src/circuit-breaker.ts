@@ -164,7 +164,9 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
   tryEnter(call: Call): Permit | Refusal {
     if (this.#state.kind !== 'closed') return this.#enterUnclosed(call);
     if (call.deadline === Infinity) return this.#generation;
-    return this.#admit(call, call.now());
+    const entry = new Entry(this, this.#generation, call, call.now());
+    (call as CallState).hearExpiry(entry);
+    return entry;
   }
 
   leave(permit: unknown, call: Call, outcome: Outcome): void {
@@ -192,16 +194,10 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     if (taken >= this.#options.halfOpenCalls && !this.#reclaim(state.probes, now)) {
       return this.#refuse(call, 'half-open', 0);
     }
-    const probe = this.#admit(call, now);
+    const probe = new Entry(this, this.#generation, call, now);
+    (call as CallState).hear(probe);
     state.probes.add(probe);
     return probe;
-  }
-
-  /** Lets a call in whose abort must be heard: it may never end. */
-  #admit(call: Call, enteredAt: number): Entry {
-    const entry = new Entry(this, this.#generation, call, enteredAt);
-    (call as CallState).hear(entry);
-    return entry;
   }
 
   /** Takes its place from the oldest probe if that has been silent for too long. */

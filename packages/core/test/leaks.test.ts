@@ -166,6 +166,26 @@ describe('leaks', () => {
       expect(added).not.toHaveBeenCalled();
     });
 
+    it('there is none for a closed circuit under a timeout', async () => {
+      const calls = standard({ clock });
+      for (let call = 0; call < 100; call++) await calls.execute(() => 1, options);
+      expect(added).not.toHaveBeenCalled();
+    });
+
+    it('one that a waiter needs is there though a closed circuit hangs on the same call', async () => {
+      const calls = pipeline(
+        timeout({ duration: 1_000 }),
+        circuitBreaker({ clock }),
+        retry({ baseDelay: 500, jitter: 'none' }),
+      );
+      const call = calls.execute(() => Promise.reject(new Error('down')), options);
+      await clock.advance(10);
+      expect(listeners()).toBe(1);
+      controller.abort('gone');
+      await expect(call).rejects.toBe('gone');
+      expect(listeners()).toBe(0);
+    });
+
     it('an abort reaches every call, and takes the listener off', async () => {
       const calls = pipeline({ clock }, timeout({ duration: 1e6 }));
       const all = Array.from({ length: 100 }, () =>
