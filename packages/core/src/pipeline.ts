@@ -210,6 +210,7 @@ export function pipeline(
   nameOrOptions: string | PipelineOptions,
   ...layers: readonly Layer[]
 ): Pipeline;
+/** Puts layers together without a name. */
 export function pipeline(...layers: readonly Layer[]): Pipeline;
 export function pipeline(
   first?: string | PipelineOptions | Layer,
