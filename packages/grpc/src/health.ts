@@ -22,7 +22,10 @@ const PATH = '/grpc.health.v1.Health/Watch';
 const SERVING = 1;
 const UNIMPLEMENTED = 12;
 
-/** Between two watches: half a second at first, a minute at most, as in A17. */
+/** From how many breakers on each new one has the forgotten ones removed. */
+const SWEEP_SIZE = 100;
+
+/** Between two watches: half a second to a second at first, a minute at most. */
 const REWATCH = Object.freeze({
   baseDelay: 1_000,
   maxDelay: 60_000,
@@ -58,6 +61,7 @@ export class HealthWatch {
 
   /** Breakers of the target; held weakly, because their keys may be forgotten. */
   add(breakers: readonly CircuitBreaker[]): void {
+    this.#sweep();
     for (const breaker of breakers) {
       this.#breakers.add(new WeakRef(breaker));
       if (!this.#serving) this.#isolate(breaker);
@@ -96,6 +100,14 @@ export class HealthWatch {
     this.#cancelRewatch?.();
     this.#stream?.cancel();
     this.#tell(true);
+  }
+
+  /** Keys come and go: those that are forgotten must not fill the set. */
+  #sweep(): void {
+    if (this.#breakers.size < SWEEP_SIZE) return;
+    for (const reference of this.#breakers) {
+      if (reference.deref() === undefined) this.#breakers.delete(reference);
+    }
   }
 
   #again(): void {

@@ -191,7 +191,7 @@ describe('classify', () => {
       await once(silent, 'listening');
       const { port } = silent.address() as AddressInfo;
       const { view, verdicts } = watched({ address: `127.0.0.1:${port}` }, false, {
-        attemptTimeout: 150,
+        attemptTimeout: 1_000,
       });
       const error = await failureOf(getStock(view));
       expect(error.code).toBe(codes.DEADLINE_EXCEEDED);
