@@ -21,13 +21,15 @@ import { serverDelay } from './retry-after.js';
 
 declare module '@resil/core' {
   interface CallAttributes {
-    /** What `@resil/axios` knows about the request of this call; absent if its body can be sent any number of times. */
+    /** What `@resil/axios` knows about the request of this call; absent in a call that is not one of its own. */
     readonly http?: HttpAttributes;
   }
 }
 
-/** What `classify` can't tell from the outcome alone. */
+/** What a `classify` or a fallback can't tell from the outcome alone. */
 export interface HttpAttributes {
+  /** The request: a refusal says nothing about it. To be read only. */
+  readonly config: InternalAxiosRequestConfig;
   /** Whether the body can be sent again. */
   readonly replayable: boolean;
 }

@@ -7,7 +7,7 @@ import { type Call, type CallAttributes, type CallOptions, isResilienceError } f
 import type { AxiosAdapter, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import { attempt, type Sending } from './attempt.js';
 import { release } from './body.js';
-import { isIdempotent, isReplayable } from './classify.js';
+import { type HttpAttributes, isIdempotent, isReplayable } from './classify.js';
 import type { AxiosHost } from './host.js';
 import { describeRefusal } from './refusal.js';
 import { signalOf } from './signals.js';
@@ -18,11 +18,8 @@ export interface ExchangeSettings {
   readonly deadlineHeader: string | undefined;
 }
 
-/** Attributes of a call whose body is consumed by the first attempt. */
-const ONE_SHOT: CallAttributes = Object.freeze({ http: Object.freeze({ replayable: false }) });
-
-/** One request, as options of its call. Not shared between requests. */
-export class Exchange implements CallOptions, Sending {
+/** One request, as options of its call and, under `http`, as its attributes. Not shared between requests. */
+export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Sending {
   readonly config: InternalAxiosRequestConfig;
   readonly adapter: AxiosAdapter;
   readonly users: InternalAxiosRequestConfig['cancelToken'];
@@ -33,7 +30,7 @@ export class Exchange implements CallOptions, Sending {
   readonly signal: AbortSignal | undefined;
   readonly deadline: number | undefined;
   readonly priority: number | undefined;
-  readonly attributes: CallAttributes | undefined;
+  readonly replayable: boolean;
   readonly #settings: ExchangeSettings;
   readonly #unlink: (() => void) | undefined;
   /** The answer of the newest attempt, while it may hold a socket that nobody will read from. */
@@ -58,15 +55,21 @@ export class Exchange implements CallOptions, Sending {
     this.idempotent = isIdempotent(config);
     this.deadline = resilience?.deadline;
     this.priority = resilience?.priority;
-    this.attributes = isReplayable(config) ? undefined : ONE_SHOT;
-    this.resendable =
-      this.idempotent && this.attributes === undefined && resilience?.body === undefined;
+    this.replayable = isReplayable(config);
+    this.resendable = this.idempotent && this.replayable && resilience?.body === undefined;
     this.#settings = settings;
     if (config.signal || config.cancelToken || resilience?.signal) {
       const { signal, unlink } = signalOf(config);
       this.signal = signal;
       this.#unlink = unlink;
     }
+  }
+
+  get attributes(): CallAttributes {
+    return this;
+  }
+  get http(): HttpAttributes {
+    return this;
   }
 
   /** Sends one attempt. */

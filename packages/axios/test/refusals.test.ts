@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import {
   bulkhead,
@@ -106,6 +107,24 @@ describe('a fallback', () => {
     const answer = await api.get('/price');
     expect(answer).toMatchObject({ data: { price: 7 }, status: 203 });
     expect(answer.headers['x-from']).toBe('cache');
+  });
+
+  it('can tell which request it answers, refusals included', async () => {
+    const http = await service({ faults: { statusRatio: 1 } });
+    const api = resilient(axios.create({ baseURL: http.origin }), {
+      ...open,
+      fallback: (error, { attributes }) => [
+        (error as AxiosError).code,
+        attributes.http?.config.url,
+        attributes.http?.replayable,
+      ],
+    });
+    const { data: failed } = await api.get('/price/7');
+    const { data: refused } = await api.get('/price/8');
+    const { data: withStream } = await api.post('/price/9', Readable.from(['body']));
+    expect(failed).toEqual(['ERR_BAD_RESPONSE', '/price/7', true]);
+    expect(refused).toEqual(['RESIL_CIRCUIT_OPEN', '/price/8', true]);
+    expect(withStream).toEqual(['RESIL_CIRCUIT_OPEN', '/price/9', false]);
   });
 });
 
