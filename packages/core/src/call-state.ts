@@ -169,9 +169,9 @@ export abstract class CallState implements Call {
     }
   }
 
-  /** Aborts this call and, through it, everything derived from it. */
+  /** Aborts this call and, through it, everything derived from it; the first abort that a call sees is the one that counts. */
   abort(reason: unknown): void {
-    if (this.ownAbort !== undefined) return;
+    if (this.seenAbort() !== undefined) return;
     this.ownAbort = { reason };
     this.node?.tell(reason);
   }

@@ -150,8 +150,8 @@ class Pair {
     readonly breaker: CircuitBreaker;
     readonly admitted: Admitted;
     readonly caller: AbortController | undefined;
-    /** Its abort is heard at once: it is a probe, or stands under a deadline. */
-    readonly heard: boolean;
+    /** Stands under a deadline, so that a timeout of ours is heard at once. */
+    readonly deadline: boolean;
   }[] = [];
 
   constructor(rules: Rules) {
@@ -233,14 +233,13 @@ class Pair {
     if (!('refused' in answer)) {
       same(refusal, undefined, 'refusal');
       count(answer.isProbe ? 'probes' : 'calls');
-      const heard = answer.isProbe || deadline;
       this.#inside.push({
         call,
         permit,
         breaker: this.#breaker,
         admitted: answer,
         caller,
-        heard,
+        deadline,
       });
       return;
     }
@@ -264,12 +263,14 @@ class Pair {
   #abort({ which: at, by }: Step & { do: 'abort' }): void {
     if (this.#inside.length === 0) return;
     const one = this.#inside[at % this.#inside.length]!;
-    const { call, admitted, heard, breaker, caller } = one;
+    const { call, admitted, deadline, breaker, caller } = one;
     const already = call.aborted;
     if (by === 'caller') caller?.abort(new Error('enough'));
     else call.abort(new TimeoutError('attempt', 5));
-    if (already || !call.aborted || !heard || breaker !== this.#breaker) return;
+    if (already || !call.aborted || breaker !== this.#breaker) return;
     count(`${admitted.isProbe ? 'probe' : 'call'} aborted by ${by}`);
+    // A probe's place is needed back; else only a timeout says something about the dependency.
+    if (!admitted.isProbe && !(deadline && by === 'timeout')) return;
     const kind = kindOf(call, by === 'timeout' ? 'timeout' : 'failure');
     this.#model.leave(admitted, kind, this.#virtual.now() - admitted.enteredAt);
   }
