@@ -49,20 +49,21 @@ class ListenerLink extends AbortLink {
   }
 }
 
-/** Those who want to hear of one call's abort. */
-export class AbortNode {
+/** Those who want to hear of one call's abort. It hangs on the node further out as a link of its own. */
+export class AbortNode extends AbortLink {
   private readonly source: AbortSource;
   private controller: AbortController | undefined;
   private first: AbortLink | undefined;
-  /** Takes us off the source; `undefined` while we don't hang on it. */
-  private leaveSource: (() => void) | undefined;
+  /** Takes us off the caller's signal; `undefined` while we don't hang on it. */
+  private leaveSignal: (() => void) | undefined;
   private closed: boolean;
 
   constructor(source: AbortSource) {
+    super();
     this.source = source;
     this.controller = undefined;
     this.first = undefined;
-    this.leaveSource = undefined;
+    this.leaveSignal = undefined;
     this.closed = false;
   }
 
@@ -109,8 +110,9 @@ export class AbortNode {
   }
 
   private leave(): void {
-    this.leaveSource?.();
-    this.leaveSource = undefined;
+    this.forget();
+    this.leaveSignal?.();
+    this.leaveSignal = undefined;
   }
 
   /** Takes a link of this node off. */
@@ -129,11 +131,10 @@ export class AbortNode {
   private join(ofCaller: boolean): void {
     const { source } = this;
     if (this.closed || source === undefined) return;
-    const hear: AbortListener = (reason) => this.tell(reason);
     if (source instanceof AbortNode) {
-      if (this.leaveSource === undefined) this.leaveSource = source.add(hear, ofCaller);
+      if (this.abortNode === undefined) source.hang(this, ofCaller);
       else if (ofCaller) source.join(true);
-    } else if (ofCaller) this.leaveSource ??= hubOf(source).add(hear);
+    } else if (ofCaller) this.leaveSignal ??= hubOf(source).add((reason) => this.tell(reason));
   }
 }
 

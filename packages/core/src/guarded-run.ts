@@ -62,6 +62,9 @@ export class GuardedStage implements Stage {
   }
 }
 
+/** The permits of a stretch without guards. */
+const NONE: unknown[] = [];
+
 let partResolve: (value: unknown) => void;
 let partReject: (error: unknown) => void;
 /** Shared by all runs, so that a promise costs no closure; a promise calls it before its constructor returns. */
@@ -101,7 +104,7 @@ class GuardedRun extends CallState implements DeadlineEntry {
     this.stage = stage;
     this.inner = call;
     this.startedAt = stage.timed ? call.now() : 0;
-    this.permits = new Array(stage.guards.length);
+    this.permits = stage.guards.length === 0 ? NONE : new Array(stage.guards.length);
     this.passed = 0;
     this.cut = undefined;
     if (stage.limit === undefined) {
@@ -173,7 +176,8 @@ class GuardedRun extends CallState implements DeadlineEntry {
 
   private succeeded(value: unknown): unknown {
     if (this.cut !== undefined) return this.failed(this.cut);
-    this.leaveAll(new Succeeded(value, this.startedAt, this.root.host.clock));
+    if (this.stage.guards.length === 0) this.endLimit();
+    else this.leaveAll(new Succeeded(value, this.startedAt, this.root.host.clock));
     if (this.resolve === undefined) return value;
     this.resolve(value);
     return undefined;
@@ -207,9 +211,14 @@ class GuardedRun extends CallState implements DeadlineEntry {
     const { outside } = this.stage;
     this.leave(outcome, this.passed - 1, outside);
     if (this.cut !== undefined) return;
+    this.endLimit();
+    this.leave(outcome, outside - 1, 0);
+  }
+
+  /** The work has ended in time. */
+  private endLimit(): void {
     this.root.host.deadlines.remove(this);
     this.close();
-    this.leave(outcome, outside - 1, 0);
   }
 
   /** Leaves the guards from `innermost` to `outermost`. */
