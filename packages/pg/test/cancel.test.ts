@@ -205,7 +205,8 @@ describe('sendDeadline', () => {
       sendDeadline: true,
       cancelGraceDuration: 50,
     });
-    const deadline = performance.now() + 200;
+    await pool.query('select 1');
+    const deadline = performance.now() + 2_000;
     const query = rejection(pool.query({ text: 'select pg_sleep(60)', resilience: { deadline } }));
     await until(async () => (await bench.active('pg_sleep')) === 1);
     await bench.proxy.set({ mode: 'black-hole' });
