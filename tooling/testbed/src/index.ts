@@ -15,6 +15,10 @@ export {
   type ServingStatus,
   startGrpcService,
 } from './grpc-server.js';
+  describeWithKafka,
+  type KafkaTestRunner,
+  kafkaMissing,
+} from './describe-kafka.js';
 export type { HttpFaults } from './http-faults.js';
 export { HttpProcess, type HttpProcessOptions, startHttpProcess } from './http-process.js';
 export {
@@ -25,6 +29,9 @@ export {
   type ReceivedRequest,
   startHttpService,
 } from './http-server.js';
+export { KafkaCluster, type KafkaOptions, startKafka } from './kafka.js';
+export { KafkaUnavailableError } from './kafka-files.js';
+export type { KafkaNode } from './kafka-node.js';
 export type { PostgresOptions, StopMode } from './postgres.js';
 export { PostgresServer, startPostgres } from './postgres.js';
 export { PostgresUnavailableError } from './postgres-files.js';

@@ -1,0 +1,278 @@
+/**
+ * A Kafka cluster of one's own: Apache Kafka itself in KRaft mode, one node or three, each in a
+ * process that can be killed, frozen and started again, behind a fault proxy.
+ *
+ * Where it comes from: `KAFKA_BROKERS` if set (then nothing can be killed), else Docker if an engine
+ * answers, else Java and Maven.
+ *
+ * Nothing survives the process that started it: a small shell waits for the end of a pipe that closes
+ * when this process ends, however it ends, then kills the nodes and removes their folder.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Admin, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import { KafkaUnavailableError, kafkaFiles, kafkaVersion } from './kafka-files.js';
+import { KafkaNode, type KafkaPorts } from './kafka-node.js';
+
+/** What a cluster can be started with. */
+export interface KafkaOptions {
+  /** Nodes: one, or three with replication factor 3 and `min.insync.replicas` 2. Default: 1. */
+  readonly nodes?: 1 | 3;
+  /** More settings, as in `server.properties`. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  /** Told what is being done where it may take a while. Default: nobody. */
+  readonly onProgress?: (message: string) => void;
+}
+
+/** Kills the nodes whose folder is $1 once the pipe on stdin is closed, and removes the folder. */
+const WATCHDOG = `
+trap '' INT TERM HUP
+cat >/dev/null
+for file in "$1"/node-*/pid; do
+  [ -f "$file" ] || continue
+  { read -r pid; read -r name; } <"$file"
+  if [ -n "$name" ]; then docker kill "$name" >/dev/null 2>&1; else kill -KILL "$pid" 2>/dev/null; fi
+done
+sleep 0.1
+rm -rf "$1"
+`;
+
+/** Longest wait for the nodes to find each other, in ms: ten times what an idle machine needs. */
+const START_TIMEOUT = 120_000;
+
+/** Starts a cluster and gives it back when all its nodes take part. Throws `KafkaUnavailableError` where there can be none. */
+export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
+  const given = process.env.KAFKA_BROKERS;
+  if (given !== undefined && given !== '') return new KafkaCluster(given.split(','), [], undefined);
+  const progress = options.onProgress ?? (() => {});
+  const files = await kafkaFiles(progress);
+  const count = options.nodes ?? 1;
+  progress(`starting Apache Kafka ${kafkaVersion} (${count} node${count === 1 ? '' : 's'})`);
+  const folder = await mkdtemp(join(tmpdir(), 'resil-kafka-'));
+  const watchdog = watch(folder);
+  const ports = await freePorts(count);
+  const voters = ports.map(({ controller }, i) => `${i + 1}@127.0.0.1:${controller}`).join(',');
+  const clusterId = randomBytes(16).toString('base64url').replace(/^-/, 'k');
+  const made = await Promise.allSettled(
+    ports.map((own, index) =>
+      KafkaNode.create({
+        id: index + 1,
+        files,
+        clusterId,
+        folder: join(folder, `node-${index + 1}`),
+        ports: own,
+        voters,
+        settings: { ...settingsFor(count), ...options.settings },
+      }),
+    ),
+  );
+  const nodes = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const cluster = new KafkaCluster(
+    nodes.map((node) => node.address),
+    nodes,
+    { folder, watchdog },
+  );
+  try {
+    for (const one of made) if (one.status === 'rejected') throw one.reason;
+    await Promise.all(nodes.map((node) => node.start()));
+    await cluster.ready();
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+  return cluster;
+}
+
+/** A running cluster. `close()` it at the end. */
+export class KafkaCluster {
+  /** Addresses for `new Kafka({ brokers })`: the proxies. */
+  readonly brokers: string[];
+  /** The nodes, in the order of their ids; none if the cluster is somebody else's. */
+  readonly nodes: readonly KafkaNode[];
+  readonly #own: { readonly folder: string; readonly watchdog: ChildProcess } | undefined;
+
+  /** Use {@link startKafka}. */
+  constructor(
+    brokers: string[],
+    nodes: readonly KafkaNode[],
+    own: { readonly folder: string; readonly watchdog: ChildProcess } | undefined,
+  ) {
+    this.brokers = brokers;
+    this.nodes = nodes;
+    this.#own = own;
+  }
+
+  /** The node with this id. */
+  node(id: number): KafkaNode {
+    const found = this.nodes.find((node) => node.id === id);
+    if (found === undefined) throw new Error(`the cluster has no node ${id} of ours`);
+    return found;
+  }
+
+  /** A bare client that says nothing on the console. */
+  client(config: Partial<KafkaConfig> = {}): Kafka {
+    return new Kafka({ brokers: this.brokers, logLevel: logLevel.NOTHING, ...config });
+  }
+
+  /** Waits until every node that runs takes part, and has caught up with every partition of `topics`. */
+  async ready(topics: readonly string[] = []): Promise<void> {
+    const running = this.nodes.filter((node) => node.pid !== undefined);
+    const deadline = performance.now() + START_TIMEOUT;
+    for (;;) {
+      for (const node of running) node.check();
+      if (await this.#complete(running.length, topics)) return;
+      if (performance.now() > deadline) {
+        const logs = this.nodes.map((node) => `node ${node.id}:\n${node.log.join('\n')}`);
+        throw new KafkaUnavailableError(
+          `its nodes did not find each other within ${START_TIMEOUT} ms\n${logs.join('\n')}`,
+        );
+      }
+      await sleep(100);
+    }
+  }
+
+  /** Makes a topic, replicated as the cluster allows, and waits until each partition has its leader. */
+  async createTopic(
+    topic: string,
+    partitions = 1,
+    configEntries: { name: string; value: string }[] = [],
+  ): Promise<void> {
+    await this.withAdmin(async (admin) => {
+      await admin.createTopics({
+        topics: [{ topic, numPartitions: partitions, replicationFactor: -1, configEntries }],
+        waitForLeaders: true,
+      });
+    });
+    await this.ready([topic]);
+  }
+
+  /** Runs something with an admin client of its own. */
+  async withAdmin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
+    const admin = this.client({ retry: { retries: 8, initialRetryTime: 100 } }).admin();
+    await admin.connect();
+    try {
+      return await work(admin);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  /** Starts every node that is down, lets frozen ones go on, takes the faults off the proxies, and waits. */
+  async heal(topics: readonly string[] = []): Promise<void> {
+    for (const node of this.nodes) {
+      await node.proxy.clear();
+      await node.resume();
+      await node.start();
+    }
+    await this.ready(topics);
+  }
+
+  /** Kills it for good and removes its data. */
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.close()));
+    const own = this.#own;
+    if (own === undefined) return;
+    if (own.watchdog.exitCode === null) {
+      own.watchdog.ref();
+      const exited = once(own.watchdog, 'exit');
+      own.watchdog.stdin?.end();
+      await exited;
+    }
+    await rm(own.folder, { recursive: true, force: true });
+  }
+
+  async #complete(count: number, topics: readonly string[]): Promise<boolean> {
+    const brokers = this.nodes.filter((n) => n.pid !== undefined).map((n) => n.directAddress);
+    const retry = { retries: 0 };
+    const admin = this.client({
+      ...(brokers.length > 0 && { brokers }),
+      retry,
+      requestTimeout: 1_000,
+    }).admin();
+    try {
+      await admin.connect();
+      const told = await admin.describeCluster();
+      if (told.brokers.length < count) return false;
+      if (topics.length === 0) return true;
+      const { topics: found } = await admin.fetchTopicMetadata({ topics: [...topics] });
+      return found.every(({ partitions }) =>
+        partitions.every(
+          ({ isr, replicas, leader }) =>
+            leader >= 0 && isr.length >= Math.min(replicas.length, count),
+        ),
+      );
+    } catch {
+      return false;
+    } finally {
+      await admin.disconnect().catch(() => {});
+    }
+  }
+}
+
+function settingsFor(nodes: 1 | 3): Record<string, string | number | boolean> {
+  const inSync = nodes === 3 ? 2 : 1;
+  return {
+    'default.replication.factor': nodes,
+    'min.insync.replicas': inSync,
+    'offsets.topic.replication.factor': nodes,
+    'offsets.topic.num.partitions': 3,
+    'transaction.state.log.replication.factor': nodes,
+    'transaction.state.log.min.isr': inSync,
+    'transaction.state.log.num.partitions': 3,
+    'auto.create.topics.enable': false,
+    // A dead node is noticed within seconds, not within ten.
+    'broker.session.timeout.ms': 3_000,
+    'broker.heartbeat.interval.ms': 500,
+    'controller.quorum.election.timeout.ms': 500,
+    'controller.quorum.election.backoff.max.ms': 500,
+    'controller.quorum.fetch.timeout.ms': 1_000,
+    'group.initial.rebalance.delay.ms': 0,
+    'group.min.session.timeout.ms': 500,
+    // Little memory and few threads.
+    'log.cleaner.dedupe.buffer.size': 2_097_152,
+    'num.network.threads': 2,
+    'num.io.threads': 3,
+    'background.threads': 2,
+  };
+}
+
+function watch(folder: string): ChildProcess {
+  // In a session of its own, so that a Ctrl-C meant for the tests doesn't reach it.
+  const watchdog = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', folder], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watchdog.stdin?.on('error', () => {});
+  watchdog.unref();
+  (watchdog.stdin as unknown as { unref?(): void } | null)?.unref?.();
+  return watchdog;
+}
+
+/** Ports that nobody listens on, three for each node; held together so that none is given twice. */
+async function freePorts(nodes: number): Promise<KafkaPorts[]> {
+  const servers = await Promise.all(
+    Array.from({ length: nodes * 3 }, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(
+    servers.map(async (server) => {
+      server.close();
+      await once(server, 'close');
+    }),
+  );
+  return Array.from({ length: nodes }, (_, index) => ({
+    client: ports[index * 3] as number,
+    broker: ports[index * 3 + 1] as number,
+    controller: ports[index * 3 + 2] as number,
+  }));
+}
