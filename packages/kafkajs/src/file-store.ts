@@ -1,0 +1,278 @@
+/**
+ * An outbox in a local file, append-only. A record is its length, its checksum (CRC-32) and its text:
+ * a message, or how many of the oldest messages are done. What a crash has torn off at the end is cut
+ * away when the file is opened; damage before the end is told and never passed over.
+ */
+import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import {
+  booleanRule,
+  checkOptions,
+  InvalidOptionError,
+  nameRule,
+  type OptionRules,
+  ResilienceError,
+} from '@resil/core';
+import { decodeMessage, encodeMessage } from './message-codec.js';
+import type { OutboxStore, StoredEntry, StoredMessage } from './outbox.js';
+
+/** Options of {@link fileStore}. */
+export interface FileStoreOptions {
+  /** The file. It is made if it is not there; its folder must be. One process may have it open. */
+  readonly path: string;
+  /**
+   * Whether an append waits until the disk has it, so that it survives a crash of the machine and not
+   * of the process alone.
+   *
+   * @defaultValue `fileStoreDefaults.sync` (true)
+   */
+  readonly sync?: boolean | undefined;
+}
+
+/** Defaults of {@link FileStoreOptions}. */
+export const fileStoreDefaults: { readonly sync: boolean } = Object.freeze({ sync: true });
+
+/** An outbox's file is damaged before its end. Code `RESIL_OUTBOX_DAMAGED`; nothing was changed. */
+export class OutboxDamagedError extends ResilienceError {
+  /** Where the damaged record begins, in bytes. */
+  readonly offset: number;
+
+  constructor(path: string, offset: number) {
+    super(
+      'RESIL_OUTBOX_DAMAGED',
+      `the outbox '${path}' is damaged at byte ${offset}, before its end; repair it or move it away`,
+      { strategy: 'outbox' },
+    );
+    this.offset = offset;
+  }
+}
+
+/** Where a message's text lies in the file. */
+interface Place {
+  readonly id: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+const HEADER = 8;
+/** Bytes of messages that are done, from which the file is written anew. */
+const COMPACT_FROM = 16 * 1024 * 1024;
+const DONE = '-';
+
+const rules: OptionRules<FileStoreOptions> = { path: nameRule, sync: booleanRule };
+
+/**
+ * A store in a local file, for an {@link outbox}.
+ *
+ * @throws InvalidOptionError
+ * @example
+ * ```ts
+ * import { fileStore, outbox } from '@resil/kafkajs';
+ *
+ * const box = outbox({ store: fileStore({ path: './outbox.log' }), maxMessages: 10_000 });
+ * console.log(box.size);
+ * ```
+ */
+export function fileStore(options: FileStoreOptions): OutboxStore {
+  checkOptions('fileStore', options, rules);
+  if (options.path === undefined || options.path === '') {
+    throw new InvalidOptionError('fileStore.path', options.path, 'must be given');
+  }
+  return new FileStore(options.path, options.sync ?? fileStoreDefaults.sync);
+}
+
+class FileStore implements OutboxStore {
+  readonly shared = false;
+  readonly #path: string;
+  readonly #sync: boolean;
+  #file: FileHandle | undefined;
+  #places: Place[] = [];
+  #next = 0;
+  #end = 0;
+  #dead = 0;
+
+  constructor(path: string, sync: boolean) {
+    this.#path = path;
+    this.#sync = sync;
+  }
+
+  async open(): Promise<void> {
+    if (this.#file !== undefined) return;
+    await lock(this.#path);
+    try {
+      await rm(`${this.#path}.new`, { force: true });
+      this.#file = await open(this.#path, 'a+');
+      await this.#load(this.#file);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async size(): Promise<number> {
+    return this.#places.length;
+  }
+
+  async append(messages: readonly StoredMessage[]): Promise<void> {
+    const texts = messages.map((message) => Buffer.from(encodeMessage(message)));
+    const start = this.#end;
+    await this.#write(Buffer.concat(texts.map(frame)));
+    let offset = start;
+    for (const { length } of texts) {
+      this.#places.push({ id: this.#next++, offset: offset + HEADER, length });
+      offset += HEADER + length;
+    }
+  }
+
+  async oldest(max: number): Promise<readonly StoredEntry[]> {
+    const file = this.#opened();
+    const entries: StoredEntry[] = [];
+    for (const { id, offset, length } of this.#places.slice(0, max)) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+      if (bytesRead !== length) throw new OutboxDamagedError(this.#path, offset - HEADER);
+      entries.push({ id: String(id), ...decodeMessage(buffer.toString()) });
+    }
+    return entries;
+  }
+
+  async remove(entries: readonly StoredEntry[]): Promise<number> {
+    const last = Number(entries.at(-1)?.id ?? -1);
+    const count = this.#places.findIndex(({ id }) => id > last);
+    const removed = this.#places.slice(0, count < 0 ? this.#places.length : count);
+    if (removed.length === 0) return 0;
+    if (removed.length === this.#places.length) {
+      await this.#opened().truncate(0);
+      if (this.#sync) await this.#opened().datasync();
+      this.#places = [];
+      this.#end = 0;
+      this.#dead = 0;
+      return removed.length;
+    }
+    await this.#write(frame(Buffer.from(`${DONE}${removed.length}`)));
+    this.#places.splice(0, removed.length);
+    this.#dead += removed.reduce((sum, { length }) => sum + length + HEADER, 0);
+    if (this.#dead > COMPACT_FROM && this.#dead > this.#end / 2) await this.#compact();
+    return removed.length;
+  }
+
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    this.#places = [];
+    await file?.close();
+    await rm(`${this.#path}.lock`, { force: true });
+  }
+
+  #opened(): FileHandle {
+    if (this.#file === undefined) throw new Error(`the outbox '${this.#path}' is not open`);
+    return this.#file;
+  }
+
+  /** All or nothing: what was written in part is cut off again. */
+  async #write(data: Buffer): Promise<void> {
+    const file = this.#opened();
+    try {
+      for (let written = 0; written < data.length; ) {
+        written += (await file.write(data, written)).bytesWritten;
+      }
+      if (this.#sync) await file.datasync();
+      this.#end += data.length;
+    } catch (error) {
+      await file.truncate(this.#end).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #load(file: FileHandle): Promise<void> {
+    const data = await readFile(this.#path);
+    let done = 0;
+    let at = 0;
+    const places: Place[] = [];
+    while (at < data.length) {
+      const length = at + HEADER <= data.length ? data.readUInt32BE(at) : Infinity;
+      const end = at + HEADER + length;
+      // The last record was not written to its end.
+      if (end > data.length) break;
+      const text = data.subarray(at + HEADER, end);
+      if (length === 0 || crc32(text) !== data.readUInt32BE(at + 4)) {
+        if (end < data.length && !isBlank(data.subarray(at))) {
+          throw new OutboxDamagedError(this.#path, at);
+        }
+        break;
+      }
+      if (text[0] === DONE.charCodeAt(0)) done += Number(text.subarray(1).toString());
+      else places.push({ id: this.#next++, offset: at + HEADER, length });
+      at = end;
+    }
+    if (at < data.length) await file.truncate(at);
+    this.#end = at;
+    this.#places = places.slice(done);
+    this.#dead = places.slice(0, done).reduce((sum, { length }) => sum + length + HEADER, 0);
+  }
+
+  /** Writes what is left into a new file, which takes the old one's place. */
+  async #compact(): Promise<void> {
+    const old = this.#opened();
+    const path = `${this.#path}.new`;
+    const file = await open(path, 'a+');
+    const places: Place[] = [];
+    let end = 0;
+    for (const { id, offset, length } of this.#places) {
+      const { buffer } = await old.read(Buffer.alloc(length), 0, length, offset);
+      await file.appendFile(frame(buffer));
+      places.push({ id, offset: end + HEADER, length });
+      end += HEADER + length;
+    }
+    await file.datasync();
+    await rename(path, this.#path);
+    this.#file = file;
+    this.#places = places;
+    this.#end = end;
+    this.#dead = 0;
+    await old.close();
+  }
+}
+
+/** A record: length, checksum, text. */
+function frame(text: Buffer): Buffer {
+  const header = Buffer.alloc(HEADER);
+  header.writeUInt32BE(text.length, 0);
+  header.writeUInt32BE(crc32(text), 4);
+  return Buffer.concat([header, text]);
+}
+
+/** Some file systems leave zeros behind where a crash cut a write short. */
+function isBlank(data: Buffer): boolean {
+  return data.every((byte) => byte === 0);
+}
+
+/** Keeps a second process away. A lock whose process is gone is taken over. */
+async function lock(path: string): Promise<void> {
+  const file = `${path}.lock`;
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await writeFile(file, String(process.pid), { flag: 'wx' });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries === 3) throw error;
+    }
+    const owner = Number(await readFile(file, 'utf8').catch(() => ''));
+    if (owner > 0 && isRunning(owner)) {
+      throw new InvalidOptionError(
+        'fileStore.path',
+        path,
+        `must not be open already; process ${owner} has it`,
+      );
+    }
+    await rm(file, { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

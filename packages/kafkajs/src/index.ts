@@ -1,0 +1,33 @@
+// The seam
+
+export type { KafkaEffect, KafkaErrorMeaning } from './classify.js';
+// What outcomes mean
+export { classify, meaningOf, rootOf } from './classify.js';
+export type { ConsumerOptions, GivenUpMessage } from './consumer-options.js';
+// Consumers
+export { consumerDefaults } from './consumer-options.js';
+export { resilienceHeaders } from './dead-letter.js';
+export type { FileStoreOptions } from './file-store.js';
+export { fileStore, fileStoreDefaults, OutboxDamagedError } from './file-store.js';
+export { resilientHandler } from './handler.js';
+export type { HandlerContext } from './handling.js';
+export type { KafkaCallState, KafkaOptions, SendResilience } from './options.js';
+// Options
+export { kafkaDefaults } from './options.js';
+export type { OutboxOptions, OutboxStore, StoredEntry, StoredMessage } from './outbox.js';
+// What could not be sent
+export { Outbox, OutboxFullError, outbox, outboxDefaults } from './outbox.js';
+export { UnknownPartitionError } from './partitioner.js';
+export { resilient } from './resilient.js';
+export { NotAcknowledgedError } from './router.js';
+export type {
+  Queryable,
+  QueryablePool,
+  TableStore,
+  TableStoreOptions,
+} from './table-store.js';
+export { tableStore, tableStoreDefaults } from './table-store.js';
+export type { TransactionOptions } from './transaction.js';
+// Transactions
+export { transaction, transactionDefaults } from './transaction.js';
+export { TransactionFailedError } from './transaction-object.js';

@@ -1,0 +1,227 @@
+/**
+ * What a resilient Kafka client can be told, what one send can say of itself, and the defaults.
+ * Everything that is not Kafka's own is the standard pipeline's: see `standard` in @resil/core.
+ */
+import type {
+  Call,
+  Clock,
+  FallbackFunction,
+  OptionRules,
+  Pipeline,
+  Random,
+  StandardOptions,
+} from '@resil/core';
+import {
+  booleanRule,
+  checkOptions,
+  clockRule,
+  durationRule,
+  functionRule,
+  InvalidOptionError,
+  nameRule,
+  objectRule,
+  oneOfRule,
+} from '@resil/core';
+import type { ConsumerOptions } from './consumer-options.js';
+import type { Outbox } from './outbox.js';
+
+/** Options of {@link resilient}: those of the standard pipeline, and those that only Kafka has. */
+export interface KafkaOptions extends Omit<StandardOptions, 'key' | 'fallback'> {
+  /**
+   * What shares a circuit breaker and limits: all sends of a producer, or those to one topic.
+   *
+   * @defaultValue `kafkaDefaults.keyBy` (`'cluster'`)
+   */
+  readonly keyBy?: 'cluster' | 'topic' | undefined;
+  /** Key of the sends when they are keyed by cluster, for events. Default: `'cluster'`. */
+  readonly key?: string | undefined;
+  /**
+   * Replaces the standard pipeline: gives the pipeline of a key. It is called once for each key; at
+   * most 1,000 are kept. Parts of the standard pipeline can't be given beside it.
+   */
+  readonly pipeline?: ((key: string) => Pipeline) | undefined;
+  /**
+   * Answers sends that failed or were refused: a function, or an {@link outbox}, which keeps the
+   * messages and sends them when the broker is back.
+   */
+  readonly fallback?: StandardOptions['fallback'] | Outbox | undefined;
+  /** How the handlers of this client's consumers are treated. */
+  readonly consumer?: ConsumerOptions | undefined;
+}
+
+/** Defaults of {@link KafkaOptions}, where they are not those of `standard`. */
+export const kafkaDefaults: {
+  readonly name: string;
+  readonly keyBy: 'cluster';
+  readonly key: string;
+  readonly retry: false;
+  readonly totalTimeout: number;
+  readonly attemptTimeout: number;
+  readonly bulkhead: {
+    readonly maxConcurrentCalls: number;
+    readonly maxQueueSize: number;
+    readonly queueTimeout: number;
+  };
+  readonly maxKeys: number;
+} = Object.freeze({
+  name: 'kafka',
+  keyBy: 'cluster',
+  key: 'cluster',
+  // kafkajs repeats already, and within one partition it knows best what to repeat.
+  retry: false,
+  totalTimeout: 30_000,
+  // A partition whose leader died has another one after about ten seconds.
+  attemptTimeout: 15_000,
+  // Sends of one partition wait for each other anyway, and go out together.
+  bulkhead: Object.freeze({ maxConcurrentCalls: 1_000, maxQueueSize: 1_000, queueTimeout: 5_000 }),
+  maxKeys: 1_000,
+});
+
+/** What one send says of itself, as `resilience` in its record. */
+export interface SendResilience {
+  /** Whether writing it twice does no harm. Default: not known, so it is repeated only where it certainly was not written. */
+  readonly idempotent?: boolean | undefined;
+  /** When the send must have settled, on the clock's scale (`performance.now()`). Default: the pipeline's timeouts alone. */
+  readonly deadline?: number | undefined;
+  /** Ends the wait. What kafkajs has begun to send can't be called back. */
+  readonly signal?: AbortSignal | undefined;
+  /** Importance, higher first. Default: 0. */
+  readonly priority?: number | undefined;
+  /** Groups the send for breaker, limits and events. Default: by `keyBy`. */
+  readonly key?: string | undefined;
+}
+
+declare module 'kafkajs' {
+  interface ProducerRecord {
+    /** How this send is to be treated by a resilient producer. */
+    resilience?: SendResilience | undefined;
+  }
+  interface ProducerBatch {
+    /** How this send is to be treated by a resilient producer. */
+    resilience?: SendResilience | undefined;
+  }
+}
+
+/** What the adapter knows of a call, for `classify`. */
+export interface KafkaCallState {
+  readonly operation: 'send' | 'transaction' | 'handle';
+  /** Whether kafkajs has begun to send: it can't be called back, and may be written. */
+  sent: boolean;
+  /** @internal Keeps what was to be sent, in the outbox. */
+  readonly keep?: () => Promise<unknown>;
+}
+
+declare module '@resil/core' {
+  interface CallAttributes {
+    /** Set by @resil/kafkajs. */
+    kafkajs?: KafkaCallState;
+  }
+}
+
+/** The options of {@link resilient} with their defaults filled in. */
+export interface ResolvedKafkaOptions {
+  readonly name: string;
+  readonly keyBy: 'cluster' | 'topic';
+  readonly key: string;
+  readonly clock: Clock | undefined;
+  readonly random: Random | undefined;
+  readonly pipeline: ((key: string) => Pipeline) | undefined;
+  readonly outbox: Outbox | undefined;
+  readonly consumer: ConsumerOptions;
+  /** What is handed on to `standard`. */
+  readonly standard: StandardOptions;
+}
+
+const rules: OptionRules<
+  Pick<KafkaOptions, 'name' | 'key' | 'keyBy' | 'clock' | 'pipeline' | 'consumer'>
+> = {
+  name: nameRule,
+  key: nameRule,
+  keyBy: oneOfRule('cluster', 'topic'),
+  clock: clockRule,
+  pipeline: functionRule,
+  consumer: objectRule('an options object'),
+};
+
+const sendRules: OptionRules<SendResilience> = {
+  idempotent: booleanRule,
+  deadline: durationRule(0, true),
+  signal: objectRule('an AbortSignal', (value) => typeof value.addEventListener === 'function'),
+  priority: {
+    test: (value) => typeof value === 'number' && !Number.isNaN(value),
+    text: 'a number',
+  },
+  key: nameRule,
+};
+
+/** Checks the options and fills in the defaults. What is not Kafka's own goes on to `standard`, which checks it. */
+export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new InvalidOptionError('resilient options', options, 'must be an object');
+  }
+  const { keyBy, key, pipeline, consumer, fallback, ...rest } = options;
+  const { name = kafkaDefaults.name, clock, random, ...parts } = rest;
+  checkOptions('resilient', { name, key, keyBy, clock, pipeline, consumer }, rules);
+  const outbox = isOutbox(fallback) ? fallback : undefined;
+  const part = Object.entries({ ...parts, fallback }).find(([, value]) => value !== undefined);
+  if (pipeline !== undefined && part !== undefined && part[0] !== 'classify') {
+    throw new InvalidOptionError(
+      `resilient.${part[0]}`,
+      part[1],
+      'belongs to the standard pipeline and must not be given beside pipeline',
+    );
+  }
+  const { bulkhead, retry = kafkaDefaults.retry, ...others } = parts;
+  return {
+    name,
+    key: key ?? kafkaDefaults.key,
+    keyBy: keyBy ?? kafkaDefaults.keyBy,
+    clock,
+    random,
+    pipeline,
+    outbox,
+    consumer: consumer ?? {},
+    standard: {
+      ...others,
+      ...timeoutsOf(parts),
+      retry,
+      bulkhead: bulkhead === false ? false : { ...kafkaDefaults.bulkhead, ...bulkhead },
+      fallback: outbox === undefined ? (fallback as StandardOptions['fallback']) : keepInOutbox,
+      name,
+      clock,
+      random,
+    },
+  };
+}
+
+/** The outbox as a fallback: it gets what was to be sent by way of the call. */
+const keepInOutbox: FallbackFunction = (error, call) => {
+  const keep = call.attributes.kafkajs?.keep;
+  if (keep === undefined) throw error;
+  return keep();
+};
+
+/** Where one of the two is given, the other's default gives way to it. */
+function timeoutsOf({ totalTimeout, attemptTimeout }: StandardOptions): {
+  totalTimeout: number | false;
+  attemptTimeout: number | false;
+} {
+  const total = totalTimeout ?? Math.max(kafkaDefaults.totalTimeout, Number(attemptTimeout) || 0);
+  const attempt =
+    attemptTimeout ?? Math.min(kafkaDefaults.attemptTimeout, Number(total) || Infinity);
+  return { totalTimeout: total, attemptTimeout: attempt };
+}
+
+/** Checks what a send says of itself. */
+export function checkSendResilience(value: SendResilience): void {
+  checkOptions('resilience', value, sendRules);
+}
+
+/** What the adapter knows of a call; `undefined` for a call of somebody else. */
+export function kafkaState(call: Call): KafkaCallState | undefined {
+  return call.attributes.kafkajs;
+}
+
+function isOutbox(value: unknown): value is Outbox {
+  return typeof value === 'object' && value !== null && typeof (value as Outbox).add === 'function';
+}

@@ -1,0 +1,398 @@
+/**
+ * An outbox: messages that could not be sent are kept, in order, and sent when the broker is back.
+ * While it holds messages of a topic, later ones for that topic are kept behind them, so that order
+ * stays. What was kept is written at least once.
+ */
+import {
+  type Clock,
+  checkOptions,
+  countRule,
+  durationRule,
+  functionRule,
+  InvalidOptionError,
+  type OptionRules,
+  objectRule,
+  oneOfRule,
+  ResilienceError,
+  report,
+  systemClock,
+} from '@resil/core';
+import type { Message, RecordMetadata, TopicMessages } from 'kafkajs';
+import { meaningOf } from './classify.js';
+import type { SendSettings } from './lane.js';
+
+/** A message as it is kept: text only, binary contents as base64. */
+export interface StoredMessage {
+  readonly topic: string;
+  readonly message: Message;
+}
+
+/** A kept message and its place in the order. */
+export interface StoredEntry extends StoredMessage {
+  readonly id: string;
+}
+
+/** Where messages are kept. What `append` has resolved for must survive a crash of the process. */
+export interface OutboxStore {
+  /** Whether others than this outbox add to it, so that it must be looked at from time to time. */
+  readonly shared: boolean;
+  open(): Promise<void>;
+  /** How many messages it holds. */
+  size(): Promise<number>;
+  /** Keeps messages, all or none, behind those that are there. */
+  append(messages: readonly StoredMessage[]): Promise<void>;
+  /** The oldest messages. */
+  oldest(max: number): Promise<readonly StoredEntry[]>;
+  /** Forgets messages, the oldest ones, which `oldest` gave; gives how many of them were still there. */
+  remove(entries: readonly StoredEntry[]): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Options of {@link outbox}. */
+export interface OutboxOptions {
+  /** Where messages are kept: `fileStore` or `tableStore`. */
+  readonly store: OutboxStore;
+  /**
+   * Most messages that are kept.
+   *
+   * At least 1.
+   *
+   * @defaultValue `outboxDefaults.maxMessages` (100,000)
+   */
+  readonly maxMessages?: number | undefined;
+  /**
+   * What happens to a send that finds it full: it is refused with `RESIL_OUTBOX_FULL`, or the oldest
+   * messages make place and are lost.
+   *
+   * @defaultValue `outboxDefaults.whenFull` (`'refuse'`)
+   */
+  readonly whenFull?: 'refuse' | 'drop-oldest' | undefined;
+  /**
+   * Messages that are sent at a time.
+   *
+   * @defaultValue `outboxDefaults.batchSize` (200)
+   */
+  readonly batchSize?: number | undefined;
+  /**
+   * Milliseconds between two tries while the broker is away.
+   *
+   * @defaultValue `outboxDefaults.retryDelay` (1,000)
+   */
+  readonly retryDelay?: number | undefined;
+  /** Told how many messages were dropped, where `whenFull` is `'drop-oldest'`, or that one can never be sent. Default: nobody. */
+  readonly onDropped?: ((count: number, error: unknown) => void) | undefined;
+}
+
+/** Defaults of {@link OutboxOptions}. */
+export const outboxDefaults: {
+  readonly maxMessages: number;
+  readonly whenFull: 'refuse';
+  readonly batchSize: number;
+  readonly retryDelay: number;
+} = Object.freeze({
+  maxMessages: 100_000,
+  whenFull: 'refuse',
+  batchSize: 200,
+  retryDelay: 1_000,
+});
+
+/** The outbox holds as many messages as it may. Code `RESIL_OUTBOX_FULL`; the message was not kept. */
+export class OutboxFullError extends ResilienceError {
+  constructor(maxMessages: number) {
+    super('RESIL_OUTBOX_FULL', `the outbox is full: it holds ${maxMessages} messages`, {
+      strategy: 'outbox',
+      refusal: true,
+    });
+  }
+}
+
+const rules: OptionRules<OutboxOptions> = {
+  store: objectRule('a store', (value) => typeof value.append === 'function'),
+  maxMessages: countRule(1),
+  whenFull: oneOfRule('refuse', 'drop-oldest'),
+  batchSize: countRule(1),
+  retryDelay: durationRule(),
+  onDropped: functionRule,
+};
+
+type Send = (
+  topicMessages: readonly TopicMessages[],
+  settings: SendSettings,
+) => Promise<RecordMetadata[]>;
+
+const SETTINGS: SendSettings = Object.freeze({
+  acks: -1,
+  timeout: undefined,
+  compression: undefined,
+});
+
+/** Keeps what could not be sent. One outbox belongs to one producer. */
+export class Outbox {
+  readonly #store: OutboxStore;
+  readonly #options: {
+    readonly maxMessages: number;
+    readonly whenFull: 'refuse' | 'drop-oldest';
+    readonly batchSize: number;
+    readonly retryDelay: number;
+  };
+  readonly #onDropped: OutboxOptions['onDropped'];
+  #clock: Clock = systemClock;
+  #send: Send | undefined;
+  #size = 0;
+  #opened: Promise<void> | undefined;
+  /** Sends the store's messages; `undefined` while there is nothing to do. */
+  #relaying: Promise<void> | undefined;
+  #stopped = true;
+  #cancelWait = (): void => {};
+  #cancelWatch = (): void => {};
+  /** Appends one after the other, so that order is that of the calls. */
+  #appending: Promise<unknown> = Promise.resolve();
+  #pending = 0;
+
+  /** @throws InvalidOptionError */
+  constructor(options: OutboxOptions) {
+    checkOptions('outbox', options, rules);
+    if (options.store === undefined) {
+      throw new InvalidOptionError('outbox.store', undefined, 'must be given');
+    }
+    const {
+      maxMessages = outboxDefaults.maxMessages,
+      whenFull = outboxDefaults.whenFull,
+      batchSize = outboxDefaults.batchSize,
+      retryDelay = outboxDefaults.retryDelay,
+    } = options;
+    this.#store = options.store;
+    this.#options = { maxMessages, whenFull, batchSize, retryDelay };
+    this.#onDropped = options.onDropped;
+  }
+
+  /** Messages that are kept. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Resolves when nothing is kept any more. */
+  async drained(): Promise<void> {
+    await this.#open();
+    while (this.#size > 0 || this.#pending > 0) {
+      this.#wake();
+      await (this.#relaying ?? this.#appending);
+    }
+  }
+
+  /** @internal */
+  attach(send: Send, clock: Clock | undefined): void {
+    if (this.#send !== undefined) {
+      throw new InvalidOptionError('resilient.fallback', this, 'must be an outbox of its own');
+    }
+    this.#send = send;
+    this.#clock = clock ?? systemClock;
+  }
+
+  /** Opens the store and begins to send what it holds. Called when the producer connects. */
+  async start(): Promise<void> {
+    this.#stopped = false;
+    await this.#open();
+    this.#wake();
+    if (this.#store.shared) this.#watch();
+  }
+
+  /** Stops sending; what is kept stays kept. Called when the producer disconnects. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelWait();
+    this.#cancelWatch();
+    await this.#appending;
+    await this.#relaying;
+    if (this.#opened === undefined) return;
+    await this.#opened;
+    this.#opened = undefined;
+    await this.#store.close();
+  }
+
+  /** Whether later messages must be kept behind those that are there. */
+  holds(_topicMessages: readonly TopicMessages[]): boolean {
+    return this.#size + this.#pending > 0;
+  }
+
+  /** Keeps messages. Resolves when they are safe, with no metadata: Kafka has told none. */
+  add(topicMessages: readonly TopicMessages[], _settings: SendSettings): Promise<RecordMetadata[]> {
+    const messages = topicMessages.flatMap(({ topic, messages: own }) =>
+      own.map((message) => ({ topic, message })),
+    );
+    this.#pending += messages.length;
+    const added = this.#appending
+      .then(() => this.#append(messages))
+      .finally(() => {
+        this.#pending -= messages.length;
+      });
+    this.#appending = added.catch(() => {});
+    return added.then(() => []);
+  }
+
+  async #append(messages: readonly StoredMessage[]): Promise<void> {
+    await this.#open();
+    const { maxMessages, whenFull } = this.#options;
+    if (messages.length > maxMessages) throw new OutboxFullError(maxMessages);
+    const over = this.#size + messages.length - maxMessages;
+    if (over > 0) {
+      if (whenFull === 'refuse') throw new OutboxFullError(maxMessages);
+      const oldest = await this.#store.oldest(over);
+      const dropped = await this.#store.remove(oldest);
+      this.#size -= dropped;
+      this.#drop(dropped, new OutboxFullError(maxMessages));
+    }
+    await this.#store.append(messages);
+    this.#size += messages.length;
+    this.#wake();
+  }
+
+  #open(): Promise<void> {
+    this.#opened ??= this.#store
+      .open()
+      .then(() => this.#store.size())
+      .then(
+        (size) => {
+          this.#size = size;
+        },
+        (error: unknown) => {
+          this.#opened = undefined;
+          throw error;
+        },
+      );
+    return this.#opened;
+  }
+
+  #wake(): void {
+    if (this.#stopped || this.#relaying !== undefined || this.#size === 0) return;
+    this.#relaying = this.#relay()
+      .catch((error: unknown) => report(error, 'outbox'))
+      .finally(() => {
+        this.#relaying = undefined;
+        this.#wake();
+      });
+  }
+
+  /** Looks from time to time for what others have added. */
+  #watch(): void {
+    this.#cancelWatch = this.#clock.schedule(() => {
+      const looked = this.#relaying === undefined && this.#pending === 0;
+      const look = looked ? this.#store.size() : Promise.resolve(this.#size);
+      look
+        .then(
+          (size) => {
+            if (looked && this.#relaying === undefined && this.#pending === 0) this.#size = size;
+            this.#wake();
+          },
+          (error: unknown) => report(error, 'outbox'),
+        )
+        .finally(() => {
+          if (!this.#stopped) this.#watch();
+        });
+    }, this.#options.retryDelay);
+  }
+
+  /** Sends what is kept, oldest first, until nothing is left or it is stopped. */
+  async #relay(): Promise<void> {
+    while (!this.#stopped && this.#size > 0) {
+      const entries = await this.#read();
+      if (entries === undefined) return;
+      const sent = await this.#sendAll(entries);
+      if (sent.length > 0) {
+        // Within the order of appends, so that dropping the oldest does not meet it.
+        const removed = this.#appending.then(() => this.#store.remove(sent));
+        this.#appending = removed.catch(() => {});
+        this.#size -= await removed;
+      }
+      if (sent.length < entries.length) await this.#pause();
+    }
+  }
+
+  async #read(): Promise<readonly StoredEntry[] | undefined> {
+    try {
+      const entries = await this.#store.oldest(this.#options.batchSize);
+      if (entries.length > 0) return entries;
+      // Another process sends what is there, or has sent it.
+      this.#size = await this.#store.size();
+      if (this.#size > 0) await this.#pause();
+      return undefined;
+    } catch (error) {
+      report(error, 'outbox');
+      await this.#pause();
+      return undefined;
+    }
+  }
+
+  /** Sends entries together; one by one if one of them is what the broker refuses. Gives those that are dealt with. */
+  async #sendAll(entries: readonly StoredEntry[]): Promise<readonly StoredEntry[]> {
+    try {
+      await this.#send?.(group(entries), SETTINGS);
+      return entries;
+    } catch (error) {
+      if (meaningOf(error)?.fault !== 'caller' && !isRefused(error)) return [];
+      if (entries.length === 1) {
+        this.#drop(1, error);
+        return entries;
+      }
+    }
+    const done: StoredEntry[] = [];
+    for (const entry of entries) {
+      if (this.#stopped) return done;
+      const one = await this.#sendAll([entry]);
+      if (one.length === 0) return done;
+      done.push(entry);
+    }
+    return done;
+  }
+
+  #pause(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#clock.schedule(resolve, this.#options.retryDelay);
+      this.#cancelWait = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  #drop(count: number, error: unknown): void {
+    try {
+      this.#onDropped?.(count, error);
+    } catch (thrown) {
+      report(thrown, 'onDropped');
+    }
+  }
+}
+
+/**
+ * An outbox, for the `fallback` of a resilient producer.
+ *
+ * @throws InvalidOptionError
+ * @example
+ * ```ts no-run (needs a broker)
+ * import { fileStore, outbox, resilient } from '@resil/kafkajs';
+ * import { Kafka } from 'kafkajs';
+ *
+ * const box = outbox({ store: fileStore({ path: '/var/lib/shop/outbox.log' }) });
+ * const kafka = resilient(new Kafka({ brokers: ['localhost:9092'] }), { fallback: box });
+ * ```
+ */
+export function outbox(options: OutboxOptions): Outbox {
+  return new Outbox(options);
+}
+
+/** Entries by topic, in order within each. */
+function group(entries: readonly StoredEntry[]): TopicMessages[] {
+  const topics = new Map<string, Message[]>();
+  for (const { topic, message } of entries) {
+    const messages = topics.get(topic);
+    if (messages === undefined) topics.set(topic, [message]);
+    else messages.push(message);
+  }
+  return [...topics].map(([topic, messages]) => ({ topic, messages }));
+}
+
+function isRefused(error: unknown): boolean {
+  return (error as { code?: unknown }).code === 'RESIL_UNKNOWN_PARTITION';
+}

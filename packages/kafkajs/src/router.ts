@@ -1,0 +1,175 @@
+/**
+ * From a record to its partitions: assigns each message, splits the record into one send for each
+ * partition, and puts the answers together. The first message of a topic whose partitions are not
+ * known yet goes alone; kafkajs tells about the partitions while it is sent.
+ */
+import { ResilienceError } from '@resil/core';
+import type { Message, RecordMetadata, TopicMessages } from 'kafkajs';
+import { meaningOf, rootOf } from './classify.js';
+import { Lane, type LaneEntry, type SendSettings } from './lane.js';
+import { type Partitions, UnknownPartitionError } from './partitioner.js';
+
+/** Sends one record of one topic with one producer object. */
+export type SendTopic = (
+  topic: string,
+  messages: Message[],
+  settings: SendSettings,
+) => Promise<RecordMetadata[]>;
+
+/** What a record became: sends that wait, run or are done. */
+export interface Parts {
+  /** All that was answered, when all is. */
+  readonly done: Promise<RecordMetadata[]>;
+  /** Takes back what has not started. */
+  withdraw(reason: unknown): void;
+  /** Whether something has started that has not settled, or has failed. */
+  readonly sent: boolean;
+}
+
+/** kafkajs resolved a send, and its answer lacks the partition that it was for. Code `RESIL_NOT_ACKNOWLEDGED`. */
+export class NotAcknowledgedError extends ResilienceError {
+  constructor(topic: string, partition: number | undefined) {
+    super(
+      'RESIL_NOT_ACKNOWLEDGED',
+      `the answer to a send to '${topic}' lacks partition ${partition ?? '?'}; it was not written`,
+      { strategy: 'kafkajs' },
+    );
+  }
+}
+
+/** How often messages are sent again that an answer lacks. */
+const MAX_RESENDS = 3;
+
+/** Sends records partition by partition. */
+export class Router {
+  readonly #partitions: Partitions;
+  readonly #send: SendTopic;
+  readonly #lanes = new Map<string, Lane>();
+  /** Topics that are being looked at, and by what. */
+  readonly #scouts = new Map<string, Promise<unknown>>();
+
+  constructor(partitions: Partitions, send: SendTopic) {
+    this.#partitions = partitions;
+    this.#send = send;
+  }
+
+  /** Lanes in use. */
+  get size(): number {
+    return this.#lanes.size;
+  }
+
+  /** Sends messages of any number of topics. */
+  send(topicMessages: readonly TopicMessages[], settings: SendSettings): Parts {
+    const entries: LaneEntry[] = [];
+    let withdrawn: { reason: unknown } | undefined;
+    const done = Promise.all(
+      topicMessages.map(async ({ topic, messages }) => {
+        const answers: RecordMetadata[] = [];
+        const rest = messages.map((message) => ({ ...message }));
+        while (rest.length > 0 && !this.#partitions.knows(topic)) {
+          if (withdrawn !== undefined) throw withdrawn.reason;
+          const running = this.#scouts.get(topic);
+          if (running !== undefined) await this.#follow(topic, running);
+          else {
+            const entry = this.#scout(topic, rest.shift() as Message, settings);
+            entries.push(entry);
+            answers.push(...(await entry.done));
+          }
+        }
+        if (withdrawn !== undefined) throw withdrawn.reason;
+        const parts = this.#split(topic, rest).map(([partition, part]) =>
+          this.#lane(topic, partition).add(part, settings),
+        );
+        entries.push(...parts);
+        const settled = await Promise.all(parts.map((part) => part.done));
+        return merged([...answers, ...settled.flat()]);
+      }),
+    ).then((all) => all.flat());
+    done.catch(() => {});
+    return {
+      done,
+      withdraw(reason): void {
+        withdrawn = { reason };
+        for (const entry of entries) entry.withdraw(reason);
+      },
+      get sent(): boolean {
+        return entries.some((entry) => entry.started);
+      },
+    };
+  }
+
+  /** Waits for somebody else's look at a topic, and fails with it if it learnt nothing. */
+  async #follow(topic: string, running: Promise<unknown>): Promise<void> {
+    try {
+      await running;
+    } catch (error) {
+      if (!this.#partitions.knows(topic) && meaningOf(error)?.fault === 'cluster') throw error;
+    }
+  }
+
+  /** Sends one message of a topic that is not known. */
+  #scout(topic: string, message: Message, settings: SendSettings): LaneEntry {
+    const done = this.#deliver(topic, [message], settings, undefined);
+    const tracked = done.finally(() => this.#scouts.delete(topic));
+    tracked.catch(() => {});
+    this.#scouts.set(topic, tracked);
+    return { done: tracked, started: true, withdraw: () => {} };
+  }
+
+  #split(topic: string, messages: readonly Message[]): [number, Message[]][] {
+    const parts = new Map<number, Message[]>();
+    for (const message of messages) {
+      const partition = this.#partitions.assign(topic, message);
+      message.partition = partition;
+      const part = parts.get(partition);
+      if (part === undefined) parts.set(partition, [message]);
+      else part.push(message);
+    }
+    return [...parts];
+  }
+
+  #lane(topic: string, partition: number): Lane {
+    const name = `${partition}/${topic}`;
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) {
+      lane = new Lane(
+        (messages, settings) => this.#deliver(topic, messages, settings, partition),
+        (error) => meaningOf(error)?.fault !== 'cluster',
+        () => this.#lanes.delete(name),
+      );
+      this.#lanes.set(name, lane);
+    }
+    return lane;
+  }
+
+  /** Sends messages of one partition until the answer names it. */
+  async #deliver(
+    topic: string,
+    messages: Message[],
+    settings: SendSettings,
+    partition: number | undefined,
+  ): Promise<RecordMetadata[]> {
+    for (let resends = 0; ; resends += 1) {
+      const metadata = await this.#send(topic, messages, settings).catch((error: unknown) => {
+        const root = rootOf(error);
+        throw root instanceof UnknownPartitionError ? root : error;
+      });
+      // Nobody answers then.
+      if (settings.acks === 0) return metadata;
+      const expected = partition ?? this.#partitions.assignedTo(messages[0] as Message);
+      if (metadata.some((one) => one.topicName === topic && one.partition === expected)) {
+        return metadata;
+      }
+      if (resends === MAX_RESENDS) throw new NotAcknowledgedError(topic, expected);
+    }
+  }
+}
+
+/** One entry for each partition, as kafkajs answers a whole record: that with the lowest offset. */
+function merged(answers: readonly RecordMetadata[]): RecordMetadata[] {
+  const byPartition = new Map<number, RecordMetadata>();
+  for (const answer of answers) {
+    if (!byPartition.has(answer.partition)) byPartition.set(answer.partition, answer);
+  }
+  return [...byPartition.values()];
+}

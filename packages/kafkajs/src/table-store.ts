@@ -1,0 +1,182 @@
+/**
+ * An outbox in a table of PostgreSQL, through pg. Messages can be kept within the caller's own
+ * transaction, so that they are sent if and only if it commits: the transactional outbox. One process
+ * at a time sends what the table holds, kept apart by an advisory lock; the others take over when it
+ * is gone.
+ */
+import { checkOptions, InvalidOptionError, type OptionRules, objectRule } from '@resil/core';
+import type { ProducerRecord } from 'kafkajs';
+import { decodeMessage, encodeMessage } from './message-codec.js';
+import type { OutboxStore, StoredEntry, StoredMessage } from './outbox.js';
+import { readRecord } from './record.js';
+
+/** What a store needs of a pg client. */
+export interface Queryable {
+  query(text: string, values?: unknown[]): Promise<{ rows: readonly unknown[] }>;
+}
+
+/** What a store needs of a pg pool. */
+export interface QueryablePool extends Queryable {
+  connect(): Promise<Queryable & { release(error?: boolean | Error): void }>;
+}
+
+/** Options of {@link tableStore}. */
+export interface TableStoreOptions {
+  /** A pool of the package `pg`. One of its clients is held while messages are sent. */
+  readonly pool: QueryablePool;
+  /**
+   * The table, with its schema if need be. It is made if it is not there.
+   *
+   * @defaultValue `tableStoreDefaults.table` (`'resil_outbox'`)
+   */
+  readonly table?: string | undefined;
+}
+
+/** Defaults of {@link TableStoreOptions}. */
+export const tableStoreDefaults: { readonly table: string } = Object.freeze({
+  table: 'resil_outbox',
+});
+
+/** A store in a table; `enqueue` keeps messages within a transaction of the caller's. */
+export interface TableStore extends OutboxStore {
+  /** Keeps messages by a client of the caller's, in whatever transaction it is in. */
+  enqueue(client: Queryable, record: ProducerRecord): Promise<void>;
+}
+
+const rules: OptionRules<TableStoreOptions> = {
+  pool: objectRule('a pool of pg', (value) => typeof value.connect === 'function'),
+  table: {
+    test: (value) => typeof value === 'string' && /^\w+(\.\w+)?$/.test(value),
+    text: 'a name of letters, digits and underscores, with a schema or without',
+  },
+};
+
+/**
+ * A store in a table of PostgreSQL, for an {@link outbox}.
+ *
+ * @throws InvalidOptionError
+ * @example
+ * ```ts no-run (needs a database and a broker)
+ * import { outbox, tableStore } from '@resil/kafkajs';
+ * import pg from 'pg';
+ *
+ * const pool = new pg.Pool();
+ * const store = tableStore({ pool });
+ * const box = outbox({ store });
+ *
+ * const client = await pool.connect();
+ * await client.query('begin');
+ * await client.query("insert into orders values (7, 'two teapots')");
+ * await store.enqueue(client, { topic: 'orders', messages: [{ key: '7', value: 'two teapots' }] });
+ * await client.query('commit');
+ * client.release();
+ * ```
+ */
+export function tableStore(options: TableStoreOptions): TableStore {
+  checkOptions('tableStore', options, rules);
+  if (options.pool === undefined) {
+    throw new InvalidOptionError('tableStore.pool', undefined, 'must be given');
+  }
+  return new PgTableStore(options.pool, options.table ?? tableStoreDefaults.table);
+}
+
+type Row = { readonly id: string; readonly message: string };
+
+class PgTableStore implements TableStore {
+  readonly shared = true;
+  readonly #pool: QueryablePool;
+  readonly #table: string;
+  #holder: Awaited<ReturnType<QueryablePool['connect']>> | undefined;
+
+  constructor(pool: QueryablePool, table: string) {
+    this.#pool = pool;
+    this.#table = table;
+  }
+
+  async open(): Promise<void> {
+    // Two processes that create it at the same time: one of them is told that it is there.
+    const create = `create table if not exists ${this.#table} (id bigserial primary key, message text not null)`;
+    await this.#pool.query(create).catch(async () => this.#pool.query(create));
+  }
+
+  async size(): Promise<number> {
+    const { rows } = await this.#pool.query(`select count(*)::int as n from ${this.#table}`);
+    return (rows[0] as { n: number }).n;
+  }
+
+  append(messages: readonly StoredMessage[]): Promise<void> {
+    return this.#insert(this.#pool, messages);
+  }
+
+  async enqueue(client: Queryable, record: ProducerRecord): Promise<void> {
+    const { topicMessages } = readRecord(record);
+    const messages = topicMessages.flatMap(({ topic, messages: own }) =>
+      own.map((message) => ({ topic, message })),
+    );
+    await this.#insert(client, messages);
+  }
+
+  async oldest(max: number): Promise<readonly StoredEntry[]> {
+    const holder = await this.#hold();
+    if (holder === undefined) return [];
+    const { rows } = await this.#safely(holder, () =>
+      holder.query(`select id::text, message from ${this.#table} order by id limit $1`, [max]),
+    );
+    return (rows as Row[]).map(({ id, message }) => ({ id, ...decodeMessage(message) }));
+  }
+
+  async remove(entries: readonly StoredEntry[]): Promise<number> {
+    const { rows } = await this.#pool.query(
+      `delete from ${this.#table} where id = any($1::bigint[]) returning 1 as gone`,
+      [entries.map(({ id }) => id)],
+    );
+    return rows.length;
+  }
+
+  async close(): Promise<void> {
+    const holder = this.#holder;
+    this.#holder = undefined;
+    // With its connection the lock goes too.
+    holder?.release(true);
+  }
+
+  /** The client that holds the lock; `undefined` while another process has it. */
+  async #hold(): Promise<Queryable | undefined> {
+    if (this.#holder !== undefined) return this.#holder;
+    const client = await this.#pool.connect();
+    try {
+      const { rows } = await client.query(
+        'select pg_try_advisory_lock(hashtextextended($1, 0)) as held',
+        [`@resil/kafkajs ${this.#table}`],
+      );
+      if ((rows[0] as { held: boolean }).held) {
+        this.#holder = client;
+        return client;
+      }
+      client.release();
+      return undefined;
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+  }
+
+  async #safely<T>(holder: Queryable, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (this.#holder === holder) {
+        this.#holder.release(true);
+        this.#holder = undefined;
+      }
+      throw error;
+    }
+  }
+
+  async #insert(client: Queryable, messages: readonly StoredMessage[]): Promise<void> {
+    await client.query(
+      `insert into ${this.#table} (message) select m from unnest($1::text[]) with ordinality as t(m, n) order by n`,
+      [messages.map(encodeMessage)],
+    );
+  }
+}
