@@ -2,6 +2,7 @@
 import { type Call, isResilienceError, OutcomeUnknownError, type Pipeline } from '@resil/core';
 import type { ProducerBatch, ProducerRecord, RecordMetadata } from 'kafkajs';
 import type { KafkaCallState } from './options.js';
+import type { Outbox, Ticket } from './outbox.js';
 import { readBatch, readRecord, type SendRequest } from './record.js';
 import type { Parts } from './router.js';
 
@@ -11,10 +12,10 @@ export interface SenderParts {
   pipeline(topics: readonly string[], key: string | undefined): Pipeline;
   /** Begins to send. */
   begin(request: SendRequest): Parts;
-  /** Answers instead of Kafka; `undefined` to send. */
-  instead?(request: SendRequest): Promise<RecordMetadata[]> | undefined;
-  /** Keeps what could not be sent; handed to the fallback by way of the call. */
-  keep?(request: SendRequest): Promise<RecordMetadata[]>;
+  /** Keeps what can't be sent. */
+  readonly outbox?: Outbox | undefined;
+  /** Lets nothing overtake what goes into the outbox. */
+  halt?(topics: readonly string[]): void;
 }
 
 /** `send` and `sendBatch` of kafkajs. */
@@ -32,18 +33,30 @@ export function guardedSender(parts: SenderParts): Sender {
 }
 
 async function guarded(parts: SenderParts, request: SendRequest): Promise<RecordMetadata[]> {
-  const { topicMessages, resilience } = request;
+  const { topicMessages } = request;
   if (topicMessages.every(({ messages }) => messages.length === 0)) return [];
   const topics = topicMessages.map(({ topic }) => topic);
-  const keep = parts.keep;
-  const state: KafkaCallState = {
-    operation: 'send',
-    sent: false,
-    ...(keep && { keep: () => keep(request) }),
-  };
-  const answer = parts.instead?.(request);
-  if (answer !== undefined) return answer;
-  const { signal, deadline, priority, idempotent, key } = resilience;
+  const ticket = parts.outbox?.enter();
+  try {
+    if (ticket?.behind === true) return await ticket.keep(topicMessages);
+    const keep = (): Promise<RecordMetadata[]> => {
+      parts.halt?.(topics);
+      return (ticket as Ticket).keep(topicMessages);
+    };
+    return await execute(parts, request, topics, ticket && keep);
+  } finally {
+    ticket?.leave();
+  }
+}
+
+async function execute(
+  parts: SenderParts,
+  request: SendRequest,
+  topics: readonly string[],
+  keep: (() => Promise<RecordMetadata[]>) | undefined,
+): Promise<RecordMetadata[]> {
+  const state: KafkaCallState = { operation: 'send', sent: false, ...(keep && { keep }) };
+  const { signal, deadline, priority, idempotent, key } = request.resilience;
   const pipeline = parts.pipeline(topics, key);
   const options = {
     signal,
@@ -74,9 +87,13 @@ function sendOnce(
 ): Promise<RecordMetadata[]> {
   state.sent = false;
   const running = parts.begin(request);
-  const forget = call.onAbort((reason) => {
-    state.sent = running.sent;
-    running.withdraw(reason);
+  return new Promise((resolve, reject) => {
+    // kafkajs can't be told to stop: the caller is freed, and what has not begun is taken back.
+    const forget = call.onAbort((reason) => {
+      state.sent = running.sent;
+      running.withdraw(reason);
+      reject(reason);
+    });
+    running.done.then(resolve, reject).finally(forget);
   });
-  return running.done.finally(forget);
 }

@@ -137,6 +137,8 @@ export class Handling {
       );
       return DONE;
     } catch (error) {
+      // The partition is somebody else's now, whatever the handler says.
+      if (stop.signal.aborted) throw stop.signal.reason;
       if (isRebalance(error)) throw error;
       // Refused: what the handler calls is down, and the message waits.
       if (isRefusal(error)) {

@@ -46,16 +46,25 @@ const MAX_BYTES = 512 * 1024;
 export class Lane {
   readonly #send: SendPart;
   readonly #splits: (error: unknown) => boolean;
+  readonly #halt: ((error: unknown) => unknown) | undefined;
   readonly #idle: () => void;
   readonly #waiting: Waiting[] = [];
   #busy = false;
 
   /**
    * `splits` tells of an error whether sends that went out together are to go out one by one: one of
-   * them may be what the broker refuses. `idle` is called when nothing runs and nothing waits.
+   * them may be what the broker refuses. `idle` is called when nothing runs and nothing waits. `halt`
+   * gives what those that wait are rejected with when one before them fails with an error that doesn't
+   * split; without it they go on.
    */
-  constructor(send: SendPart, splits: (error: unknown) => boolean, idle: () => void) {
+  constructor(
+    send: SendPart,
+    splits: (error: unknown) => boolean,
+    idle: () => void,
+    halt?: (error: unknown) => unknown,
+  ) {
     this.#send = send;
+    this.#halt = halt;
     this.#splits = splits;
     this.#idle = idle;
   }
@@ -88,6 +97,11 @@ export class Lane {
     this.#waiting.push(entry);
     if (!this.#busy) void this.#work();
     return entry;
+  }
+
+  /** Rejects what waits. */
+  refuse(reason: unknown): void {
+    for (const entry of this.#waiting.splice(0)) entry.reject(reason);
   }
 
   async #work(): Promise<void> {
@@ -136,7 +150,10 @@ export class Lane {
     } catch (error) {
       if (group.length > 1 && this.#splits(error)) {
         for (const entry of group) await this.#run([entry]);
-      } else for (const entry of group) entry.reject(error);
+        return;
+      }
+      for (const entry of group) entry.reject(error);
+      if (this.#halt !== undefined && !this.#splits(error)) this.refuse(this.#halt(error));
     }
   }
 }

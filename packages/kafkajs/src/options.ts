@@ -223,5 +223,7 @@ export function kafkaState(call: Call): KafkaCallState | undefined {
 }
 
 function isOutbox(value: unknown): value is Outbox {
-  return typeof value === 'object' && value !== null && typeof (value as Outbox).add === 'function';
+  return (
+    typeof value === 'object' && value !== null && typeof (value as Outbox).enter === 'function'
+  );
 }

@@ -126,6 +126,33 @@ const SETTINGS: SendSettings = Object.freeze({
   compression: undefined,
 });
 
+/** A send's place among the others. */
+export interface Ticket {
+  /** Whether messages are kept already, so that this one must be kept behind them. */
+  readonly behind: boolean;
+  /** Keeps the messages. Resolves when they are safe, with no metadata: Kafka has told none. */
+  keep(topicMessages: readonly TopicMessages[]): Promise<RecordMetadata[]>;
+  /** The send has ended. */
+  leave(): void;
+}
+
+interface Place {
+  /** What is to be kept; `undefined` as long as that is open. */
+  messages: readonly StoredMessage[] | undefined;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** A send waited behind one that went into the outbox, and goes there too. */
+export class BehindOutboxError extends ResilienceError {
+  constructor() {
+    super('RESIL_BEHIND_OUTBOX', 'a message before this one is in the outbox', {
+      strategy: 'outbox',
+      refusal: true,
+    });
+  }
+}
+
 /** Keeps what could not be sent. One outbox belongs to one producer. */
 export class Outbox {
   readonly #store: OutboxStore;
@@ -147,7 +174,10 @@ export class Outbox {
   #cancelWatch = (): void => {};
   /** Appends one after the other, so that order is that of the calls. */
   #appending: Promise<unknown> = Promise.resolve();
-  #pending = 0;
+  /** Sends that are kept or about to be. */
+  #keeping = 0;
+  /** Sends in the order of their calls, as long as their end is open. */
+  readonly #places = new Set<Place>();
 
   /** @throws InvalidOptionError */
   constructor(options: OutboxOptions) {
@@ -174,7 +204,7 @@ export class Outbox {
   /** Resolves when nothing is kept any more. */
   async drained(): Promise<void> {
     await this.#open();
-    while (this.#size > 0 || this.#pending > 0) {
+    while (this.#size > 0 || this.#keeping > 0) {
       this.#wake();
       await (this.#relaying ?? this.#appending);
     }
@@ -210,24 +240,45 @@ export class Outbox {
     await this.#store.close();
   }
 
-  /** Whether later messages must be kept behind those that are there. */
-  holds(_topicMessages: readonly TopicMessages[]): boolean {
-    return this.#size + this.#pending > 0;
+  /** @internal Announces a send, so that what is kept is kept in the order of the calls. */
+  enter(): Ticket {
+    const place: Place = { messages: undefined, resolve: () => {}, reject: () => {} };
+    const behind = this.#size > 0 || this.#keeping > 0;
+    this.#places.add(place);
+    return {
+      behind,
+      keep: (topicMessages) => {
+        this.#keeping += 1;
+        const kept = new Promise<void>((resolve, reject) => {
+          place.resolve = resolve;
+          place.reject = reject;
+        });
+        place.messages = topicMessages.flatMap(({ topic, messages }) =>
+          messages.map((message) => ({ topic, message })),
+        );
+        this.#advance();
+        return kept.then(() => []);
+      },
+      leave: () => {
+        this.#places.delete(place);
+        this.#advance();
+      },
+    };
   }
 
-  /** Keeps messages. Resolves when they are safe, with no metadata: Kafka has told none. */
-  add(topicMessages: readonly TopicMessages[], _settings: SendSettings): Promise<RecordMetadata[]> {
-    const messages = topicMessages.flatMap(({ topic, messages: own }) =>
-      own.map((message) => ({ topic, message })),
-    );
-    this.#pending += messages.length;
-    const added = this.#appending
-      .then(() => this.#append(messages))
-      .finally(() => {
-        this.#pending -= messages.length;
-      });
-    this.#appending = added.catch(() => {});
-    return added.then(() => []);
+  /** Keeps what may be kept: what has no send before it whose end is open. */
+  #advance(): void {
+    for (const place of this.#places) {
+      const { messages } = place;
+      if (messages === undefined) return;
+      this.#places.delete(place);
+      this.#appending = this.#appending
+        .then(() => this.#append(messages))
+        .then(place.resolve, place.reject)
+        .finally(() => {
+          this.#keeping -= 1;
+        });
+    }
   }
 
   async #append(messages: readonly StoredMessage[]): Promise<void> {
@@ -276,12 +327,12 @@ export class Outbox {
   /** Looks from time to time for what others have added. */
   #watch(): void {
     this.#cancelWatch = this.#clock.schedule(() => {
-      const looked = this.#relaying === undefined && this.#pending === 0;
+      const looked = this.#relaying === undefined && this.#keeping === 0;
       const look = looked ? this.#store.size() : Promise.resolve(this.#size);
       look
         .then(
           (size) => {
-            if (looked && this.#relaying === undefined && this.#pending === 0) this.#size = size;
+            if (looked && this.#relaying === undefined && this.#keeping === 0) this.#size = size;
             this.#wake();
           },
           (error: unknown) => report(error, 'outbox'),

@@ -7,6 +7,7 @@ import type { Message, Producer, ProducerConfig, RecordMetadata } from 'kafkajs'
 import { guardedSender, type Sender } from './guarded-sender.js';
 import type { SendSettings } from './lane.js';
 import type { ResolvedKafkaOptions } from './options.js';
+import { BehindOutboxError } from './outbox.js';
 import { Partitions } from './partitioner.js';
 import type { Pipelines } from './pipelines.js';
 import { isFatal, Renewable, spoilsIdempotent } from './renewable.js';
@@ -74,15 +75,13 @@ function wrap(context: ProducerContext): Producer {
     idempotent ? spoilsIdempotent(error) : isFatal(error);
   const transport = (topic: string, messages: Message[], settings: SendSettings) =>
     renewable.use((producer) => producer.send(recordOf(topic, messages, settings)), spoils);
-  const router = new Router(partitions, transport);
+  const halt = outbox && ((): unknown => new BehindOutboxError());
+  const router = new Router(partitions, transport, halt);
   const sender = guardedSender({
     pipeline: (topics, key): Pipeline => pipelines.for(topics, key),
     begin: ({ topicMessages, settings }) => router.send(topicMessages, settings),
-    ...(outbox && {
-      instead: ({ topicMessages, settings }) =>
-        outbox.holds(topicMessages) ? outbox.add(topicMessages, settings) : undefined,
-      keep: ({ topicMessages, settings }) => outbox.add(topicMessages, settings),
-    }),
+    outbox,
+    halt: (topics) => router.refuse(topics, new BehindOutboxError()),
   });
   outbox?.attach(direct(router), options.clock);
   const wrapped: Producer = {
@@ -164,11 +163,7 @@ export function wrapReadyProducer(
       withdraw: () => {},
       sent: true,
     }),
-    ...(outbox && {
-      instead: ({ topicMessages, settings }) =>
-        outbox.holds(topicMessages) ? outbox.add(topicMessages, settings) : undefined,
-      keep: ({ topicMessages, settings }) => outbox.add(topicMessages, settings),
-    }),
+    outbox,
   });
   outbox?.attach(send, options.clock);
   const wrapped: Producer = { ...producer, ...sender };

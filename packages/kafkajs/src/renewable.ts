@@ -15,6 +15,7 @@ interface Generation {
   readonly connected: Promise<void>;
   running: number;
   retired: boolean;
+  failed: boolean;
 }
 
 /** Gives the producer object to use. */
@@ -35,6 +36,7 @@ export class Renewable {
       connected: Promise.resolve(),
       running: 0,
       retired: false,
+      failed: false,
     };
   }
 
@@ -74,6 +76,7 @@ export class Renewable {
     work: (producer: Producer) => Promise<T>,
     spoils: (error: unknown) => boolean,
   ): Promise<T> {
+    if (this.#generation.failed) this.retire(this.#generation.producer);
     const generation = this.#generation;
     await generation.connected;
     generation.running += 1;
@@ -98,11 +101,12 @@ export class Renewable {
       entry.end = (next.on as unknown as On)(entry.eventName, entry.listener);
     }
     const connected = this.#open ? next.connect() : Promise.resolve();
+    const generation = { producer: next, connected, running: 0, retired: false, failed: false };
     connected.catch(() => {
       // The next use tries once more, with another.
-      this.retire(next);
+      generation.failed = true;
     });
-    this.#generation = { producer: next, connected, running: 0, retired: false };
+    this.#generation = generation;
     old.retired = true;
     if (old.running === 0) leave(old.producer);
   }

@@ -37,6 +37,13 @@ export class NotAcknowledgedError extends ResilienceError {
   }
 }
 
+/** The first send of a topic, and those that wait for what it learns. */
+interface Scout {
+  settled: boolean;
+  error: unknown;
+  readonly waiters: (() => void)[];
+}
+
 /** How often messages are sent again that an answer lacks. */
 const MAX_RESENDS = 3;
 
@@ -44,13 +51,23 @@ const MAX_RESENDS = 3;
 export class Router {
   readonly #partitions: Partitions;
   readonly #send: SendTopic;
+  readonly #halt: ((error: unknown) => unknown) | undefined;
   readonly #lanes = new Map<string, Lane>();
   /** Topics that are being looked at, and by what. */
-  readonly #scouts = new Map<string, Promise<unknown>>();
+  readonly #scouts = new Map<string, Scout>();
 
-  constructor(partitions: Partitions, send: SendTopic) {
+  /** With `halt`, a send that fails takes those with it that wait behind it; see {@link Lane}. */
+  constructor(partitions: Partitions, send: SendTopic, halt?: (error: unknown) => unknown) {
     this.#partitions = partitions;
     this.#send = send;
+    this.#halt = halt;
+  }
+
+  /** Rejects what waits for partitions of these topics. */
+  refuse(topics: readonly string[], reason: unknown): void {
+    for (const [name, lane] of this.#lanes) {
+      if (topics.includes(name.slice(name.indexOf('/') + 1))) lane.refuse(reason);
+    }
   }
 
   /** Lanes in use. */
@@ -66,15 +83,22 @@ export class Router {
       topicMessages.map(async ({ topic, messages }) => {
         const answers: RecordMetadata[] = [];
         const rest = messages.map((message) => ({ ...message }));
-        while (rest.length > 0 && !this.#partitions.knows(topic)) {
+        let released = false;
+        // Who comes while others wait for a topic's partitions waits behind them.
+        while (
+          rest.length > 0 &&
+          (!this.#partitions.knows(topic) || (!released && this.#scouts.has(topic)))
+        ) {
           if (withdrawn !== undefined) throw withdrawn.reason;
-          const running = this.#scouts.get(topic);
-          if (running !== undefined) await this.#follow(topic, running);
-          else {
+          const scout = this.#scouts.get(topic);
+          if (scout !== undefined && !(released && scout.settled)) {
+            await this.#follow(topic, scout);
+          } else {
             const entry = this.#scout(topic, rest.shift() as Message, settings);
             entries.push(entry);
             answers.push(...(await entry.done));
           }
+          released = true;
         }
         if (withdrawn !== undefined) throw withdrawn.reason;
         const parts = this.#split(topic, rest).map(([partition, part]) =>
@@ -99,21 +123,29 @@ export class Router {
   }
 
   /** Waits for somebody else's look at a topic, and fails with it if it learnt nothing. */
-  async #follow(topic: string, running: Promise<unknown>): Promise<void> {
-    try {
-      await running;
-    } catch (error) {
-      if (!this.#partitions.knows(topic) && meaningOf(error)?.fault === 'cluster') throw error;
-    }
+  async #follow(topic: string, scout: Scout): Promise<void> {
+    await new Promise<void>((resolve) => scout.waiters.push(resolve));
+    if (this.#partitions.knows(topic)) return;
+    if (scout.error !== undefined && meaningOf(scout.error)?.fault === 'cluster') throw scout.error;
   }
 
   /** Sends one message of a topic that is not known. */
   #scout(topic: string, message: Message, settings: SendSettings): LaneEntry {
+    const scout: Scout = { settled: false, error: undefined, waiters: [] };
+    this.#scouts.set(topic, scout);
     const done = this.#deliver(topic, [message], settings, undefined);
-    const tracked = done.finally(() => this.#scouts.delete(topic));
-    tracked.catch(() => {});
-    this.#scouts.set(topic, tracked);
-    return { done: tracked, started: true, withdraw: () => {} };
+    const release = async (error: unknown): Promise<void> => {
+      scout.settled = true;
+      scout.error = error;
+      while (scout.waiters.length > 0) {
+        for (const resolve of scout.waiters.splice(0)) resolve();
+        // They go on before anybody new does.
+        await undefined;
+      }
+      if (this.#scouts.get(topic) === scout) this.#scouts.delete(topic);
+    };
+    done.then(() => release(undefined), release);
+    return { done, started: true, withdraw: () => {} };
   }
 
   #split(topic: string, messages: readonly Message[]): [number, Message[]][] {
@@ -136,6 +168,7 @@ export class Router {
         (messages, settings) => this.#deliver(topic, messages, settings, partition),
         (error) => meaningOf(error)?.fault !== 'cluster',
         () => this.#lanes.delete(name),
+        this.#halt,
       );
       this.#lanes.set(name, lane);
     }

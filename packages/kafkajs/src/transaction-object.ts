@@ -72,6 +72,7 @@ function wrapTransaction(
   let failed: { readonly error: unknown } | undefined;
   const fail = (error: unknown): never => {
     failed ??= { error };
+    if (isFatal(error)) renewable.retire(producer);
     throw error;
   };
   const router = new Router(partitions, (topic: string, messages: Message[], how: SendSettings) =>

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -141,6 +141,8 @@ export class KafkaNode {
   /** SIGSTOPs it: connections stay open, and nothing answers. */
   async pause(): Promise<void> {
     await this.#signal('SIGSTOP');
+    const { pid } = this;
+    if (pid !== undefined && this.#config.files.java !== undefined) await stopped(pid);
   }
 
   /** Lets it go on after {@link pause}. */
@@ -245,5 +247,22 @@ export class KafkaNode {
     if (signal === 'SIGSTOP') await run('docker', ['pause', this.#name]);
     else if (signal === 'SIGCONT') await run('docker', ['unpause', this.#name]);
     else await run('docker', ['kill', '--signal', signal, this.#name]).catch(() => sleep(0));
+  }
+}
+
+/** A thread stops when it is looked at next: on a busy machine, one may still answer a request before. */
+async function stopped(pid: number): Promise<void> {
+  for (let tries = 0; tries < 500; tries += 1) {
+    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+    const states = await Promise.all(
+      threads.map(async (thread) => {
+        const line = await readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8').catch(() => ') T');
+        return line.slice(line.lastIndexOf(')') + 2)[0];
+      }),
+    );
+    if (threads.length > 0 && states.every((state) => state === 'T')) return;
+    await sleep(10);
+    // No /proc: nothing to look at but the clock.
+    if (threads.length === 0 && tries === 10) return;
   }
 }

@@ -1,0 +1,135 @@
+import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fileStore } from './file-store.js';
+
+let folder: string;
+let path: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'resil-outbox-'));
+  path = join(folder, 'outbox.log');
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const entry = (value: string | Buffer | null, rest = {}) => ({
+  topic: 't',
+  message: { value, ...rest },
+});
+async function opened() {
+  const store = fileStore({ path });
+  await store.open();
+  return store;
+}
+const valuesOf = (entries: readonly { message: { value: unknown } }[]) =>
+  entries.map(({ message }) => String(message.value));
+
+describe('fileStore', () => {
+  it('keeps every part of a message, in order, over a restart', async () => {
+    const store = await opened();
+    const whole = entry(Buffer.from([0, 255, 10]), {
+      key: 'k',
+      partition: 3,
+      timestamp: '17',
+      headers: { a: 'text', b: Buffer.from([1, 2]), c: ['x', Buffer.from('y')] },
+    });
+    await store.append([whole, entry(null, { key: null })]);
+    await store.append([entry('three')]);
+    await store.close();
+    const again = await opened();
+    expect(await again.size()).toBe(3);
+    const [first, second, third] = await again.oldest(10);
+    expect({ topic: first?.topic, message: first?.message }).toEqual(whole);
+    expect(second?.message).toEqual({ value: null, key: null });
+    expect(third?.message).toEqual({ value: 'three' });
+    await again.close();
+  });
+
+  it('forgets what is done, over a restart too', async () => {
+    const store = await opened();
+    await store.append(['a', 'b', 'c'].map((value) => entry(value)));
+    expect(await store.remove(await store.oldest(2))).toBe(2);
+    await store.append([entry('d')]);
+    await store.close();
+    const again = await opened();
+    const rest = await again.oldest(10);
+    expect(valuesOf(rest)).toEqual(['c', 'd']);
+    expect(await again.remove(rest)).toBe(2);
+    expect(await again.remove(rest)).toBe(0);
+    expect((await stat(path)).size).toBe(0);
+    await again.close();
+  });
+
+  it('cuts off a torn record at every byte of it, and loses none before', async () => {
+    const store = await opened();
+    await store.append([entry('whole')]);
+    const { size } = await stat(path);
+    await store.append([entry('torn off')]);
+    await store.close();
+    const full = await readFile(path);
+    for (let length = size; length < full.length; length += 1) {
+      await writeFile(path, full);
+      await truncate(path, length);
+      const again = await opened();
+      expect(valuesOf(await again.oldest(10))).toEqual(['whole']);
+      await again.append([entry('next')]);
+      await again.close();
+      const last = await opened();
+      expect(valuesOf(await last.oldest(10))).toEqual(['whole', 'next']);
+      await last.close();
+    }
+  });
+
+  it('tells of damage before the end, and changes nothing', async () => {
+    const store = await opened();
+    await store.append([entry('one'), entry('two')]);
+    await store.close();
+    const data = await readFile(path);
+    data[12] = (data[12] ?? 0) ^ 1;
+    await writeFile(path, data);
+    await expect(opened()).rejects.toMatchObject({ code: 'RESIL_OUTBOX_DAMAGED', offset: 0 });
+    expect(await readFile(path)).toEqual(data);
+    await expect(opened()).rejects.toMatchObject({ code: 'RESIL_OUTBOX_DAMAGED' });
+  });
+
+  it('cuts off zeros that a crash of the machine left', async () => {
+    const store = await opened();
+    await store.append([entry('one')]);
+    await store.close();
+    await appendFile(path, Buffer.alloc(64));
+    const again = await opened();
+    expect(valuesOf(await again.oldest(10))).toEqual(['one']);
+    await again.close();
+  });
+
+  it('is open in one process at a time, and survives the death of that one', async () => {
+    const store = await opened();
+    await expect(opened()).rejects.toThrow(/must not be open already/);
+    await store.close();
+    await writeFile(`${path}.lock`, '4194305');
+    await (await opened()).close();
+  });
+
+  it('does not grow beyond what it holds', { timeout: 60_000 }, async () => {
+    const store = fileStore({ path, sync: false });
+    await store.open();
+    const large = 'x'.repeat(1_000_000);
+    for (let i = 0; i < 40; i += 1) {
+      await store.append([entry(`${i} ${large}`)]);
+      if (i > 0) await store.remove(await store.oldest(1));
+    }
+    expect((await stat(path)).size).toBeLessThan(40_000_000);
+    expect(valuesOf(await store.oldest(2))).toEqual([`39 ${large}`]);
+    await store.close();
+    const again = await opened();
+    expect(valuesOf(await again.oldest(2))).toEqual([`39 ${large}`]);
+    await again.close();
+  });
+
+  it('refuses options that can not be', () => {
+    expect(() => fileStore({} as never)).toThrow(/fileStore\.path/);
+    expect(() => fileStore({ path: 7 as never })).toThrow(/path.*7/);
+    expect(() => fileStore({ path, sync: 1 as never })).toThrow(/sync.*1/);
+  });
+});

@@ -1,0 +1,44 @@
+// A service that sends numbered messages and tells which were accepted; killed by its parent at any moment.
+import { writeSync } from 'node:fs';
+import { fileStore, outbox, resilient } from '@resil/kafkajs';
+import { Kafka, logLevel } from 'kafkajs';
+
+const [brokers, topic, path, from, mode] = process.argv.slice(2);
+const box = outbox({ store: fileStore({ path }), retryDelay: 100 });
+const kafka = resilient(
+  new Kafka({
+    brokers: brokers.split(','),
+    logLevel: logLevel.NOTHING,
+    requestTimeout: 1_000,
+    connectionTimeout: 500,
+    retry: { retries: 2, initialRetryTime: 50, maxRetryTime: 200 },
+  }),
+  {
+    fallback: box,
+    attemptTimeout: 500,
+    circuitBreaker: { failureThreshold: 3, resetTimeout: 300 },
+  },
+);
+const producer = kafka.producer();
+for (;;) {
+  try {
+    await producer.connect();
+    break;
+  } catch {
+    // The broker is away: sends go into the outbox all the same.
+    if (mode !== 'drain') break;
+  }
+}
+if (mode === 'drain') {
+  await box.drained();
+  await producer.disconnect();
+  process.exit(0);
+}
+for (let i = Number(from); ; i += 1) {
+  const messages = [{ key: `k${i % 3}`, value: String(i) }];
+  producer.send({ topic, messages }).then(
+    () => writeSync(1, `${i}\n`),
+    () => writeSync(1, `!${i}\n`),
+  );
+  await new Promise((done) => setTimeout(done, 5));
+}

@@ -1,0 +1,170 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type PostgresServer, startPostgres } from '@resil/testbed';
+import { seededRandom } from '@resil/testing';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fileStore, type OutboxStore, outbox, tableStore } from '../src/index.js';
+import { compare, describeKafka, QUICK, rejection, until } from './cluster.js';
+import { outboxRounds } from './outbox-rounds.js';
+
+const FAST = {
+  attemptTimeout: 400,
+  circuitBreaker: { failureThreshold: 3, resetTimeout: 300 },
+} as const;
+
+describeKafka('an outbox', { nodes: 1 }, (lab) => {
+  let postgres: PostgresServer;
+  let pool: pg.Pool;
+  let folder: string;
+  let tables = 0;
+
+  beforeAll(async () => {
+    postgres = await startPostgres();
+    pool = new pg.Pool({ ...postgres.connection, max: 6 });
+    pool.on('error', () => {});
+    folder = await mkdtemp(join(tmpdir(), 'resil-outbox-'));
+  });
+  afterAll(async () => {
+    await pool?.end();
+    await postgres?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const stores: Record<string, () => OutboxStore> = {
+    file: () => fileStore({ path: join(folder, `${tables++}.log`) }),
+    table: () => tableStore({ pool, table: `outbox_${tables++}` }),
+  };
+
+  it.each(['file', 'table'])(
+    'keeps what can not be sent and sends it in order: %s',
+    async (kind) => {
+      const topic = await lab.topic(1);
+      const box = outbox({ store: (stores[kind] as () => OutboxStore)(), retryDelay: 100 });
+      const producer = await lab.producer({ ...FAST, fallback: box });
+      const values: string[] = [];
+      const send = (count: number) =>
+        Promise.all(
+          Array.from({ length: count }, () => {
+            values.push(String(values.length));
+            return producer.send({
+              topic,
+              messages: [{ key: 'k', value: String(values.length - 1) }],
+            });
+          }),
+        );
+      await send(3);
+      await lab.cluster.node(1).pause();
+      for (let i = 0; i < 5; i += 1) await send(10);
+      expect(box.size).toBeGreaterThan(0);
+      await lab.cluster.node(1).resume();
+      await box.drained();
+      await send(3);
+      const found = await lab.values(topic);
+      expect(compare(values, found).missing).toBe(0);
+      expect([...new Set(found)]).toEqual(values);
+      expect(box.size).toBe(0);
+    },
+  );
+
+  it('is bounded, and does at the bound what was asked', async () => {
+    const topic = await lab.topic(1);
+    const dropped: number[] = [];
+    const boxes = (['refuse', 'drop-oldest'] as const).map((whenFull) =>
+      outbox({
+        store: (stores.file as () => OutboxStore)(),
+        maxMessages: 3,
+        whenFull,
+        onDropped: (count) => dropped.push(count),
+      }),
+    );
+    const producers = await Promise.all(
+      boxes.map((fallback) => lab.producer({ ...FAST, fallback })),
+    );
+    await lab.cluster.node(1).proxy.set({ mode: 'refuse' });
+    lab.cluster.node(1).proxy.resetConnections();
+    const outcomes = await Promise.all(
+      producers.map((producer) =>
+        Promise.allSettled(
+          ['a', 'b', 'c', 'd'].map((value) => producer.send({ topic, messages: [{ value }] })),
+        ),
+      ),
+    );
+    const [refusing, dropping] = outcomes.map((all) => all.map(({ status }) => status));
+    expect(refusing).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected']);
+    expect(outcomes[0]?.[3]).toMatchObject({ reason: { code: 'RESIL_OUTBOX_FULL' } });
+    expect(dropping).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'fulfilled']);
+    expect(dropped).toEqual([1]);
+    expect(boxes.map(({ size }) => size)).toEqual([3, 3]);
+  });
+
+  it("keeps messages within the caller's own transaction", async () => {
+    const topic = await lab.topic(1);
+    const store = tableStore({ pool, table: `outbox_${tables++}` });
+    const box = outbox({ store, retryDelay: 100 });
+    await lab.producer({ fallback: box });
+    for (const end of ['rollback', 'commit']) {
+      const client = await pool.connect();
+      await client.query('begin');
+      await store.enqueue(client, { topic, messages: [{ value: end, headers: { a: 'b' } }] });
+      await client.query(end);
+      client.release();
+    }
+    await until(async () => (await lab.values(topic)).length > 0);
+    expect(await lab.values(topic)).toEqual(['commit']);
+  });
+
+  it('tells what it can never send, and goes on', async () => {
+    const topic = await lab.topic(1);
+    const errors: unknown[] = [];
+    const store = (stores.file as () => OutboxStore)();
+    await store.open();
+    await store.append([
+      { topic, message: { value: 'x'.repeat(2_000_000) } },
+      { topic, message: { value: 'next' } },
+    ]);
+    const box = outbox({ store, onDropped: (_, error) => errors.push(error) });
+    await lab.producer({ fallback: box });
+    await box.drained();
+    expect(await lab.values(topic)).toEqual(['next']);
+    expect(errors).toMatchObject([{ type: 'MESSAGE_TOO_LARGE' }]);
+  });
+
+  it('does not keep what is the caller’s own fault', async () => {
+    const topic = await lab.topic(1);
+    const box = outbox({ store: (stores.file as () => OutboxStore)() });
+    const producer = await lab.producer({ ...FAST, fallback: box }, {}, QUICK);
+    const value = 'x'.repeat(2_000_000);
+    const error = await rejection(producer.send({ topic, messages: [{ value }] }));
+    expect(error).toMatchObject({ type: 'MESSAGE_TOO_LARGE' });
+    expect(box.size).toBe(0);
+  });
+
+  it('loses nothing that was accepted when its process is killed at any moment', async () => {
+    const outcome = await outboxRounds(lab, 4, seededRandom(7));
+    console.log(`outbox, 4 rounds: ${JSON.stringify(outcome)}`);
+    expect(outcome.accepted).toBeGreaterThan(0);
+    expect(outcome).toMatchObject({ missing: 0, disordered: 0 });
+  });
+});
+
+describe('bad input of outboxes', () => {
+  it.each([
+    [{}, /outbox\.store/],
+    [{ store: {} }, /outbox\.store/],
+    [{ store: { append() {} }, maxMessages: 0 }, /maxMessages.*0/],
+    [{ store: { append() {} }, maxMessages: Infinity }, /maxMessages/],
+    [{ store: { append() {} }, whenFull: 'wait' }, /whenFull.*wait/],
+  ])('is refused with option, value and rule (%#)', (options, message) => {
+    expect(() => outbox(options as never)).toThrow(message);
+  });
+
+  it('refuses a table that is not the name of one', () => {
+    const pool = { query() {}, connect() {} };
+    expect(() => tableStore({ pool, table: 'a; drop table b' } as never)).toThrow(
+      /tableStore\.table/,
+    );
+    expect(() => tableStore({} as never)).toThrow(/tableStore\.pool/);
+  });
+});
