@@ -18,6 +18,8 @@ export type { OutboxOptions, OutboxStore, StoredEntry, StoredMessage } from './o
 // What could not be sent
 export { Outbox, OutboxFullError, outbox, outboxDefaults } from './outbox.js';
 export { UnknownPartitionError } from './partitioner.js';
+export type { Redriven, RedriveOptions } from './redrive.js';
+export { redrive } from './redrive.js';
 export { resilient } from './resilient.js';
 export { NotAcknowledgedError } from './router.js';
 export type {

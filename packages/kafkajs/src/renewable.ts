@@ -26,7 +26,10 @@ export class Renewable {
     { eventName: string; listener: (event: never) => void; end: () => void }
   >();
   #generation: Generation;
+  /** Whether the user wants it to be connected, and whether it has been. */
+  #wanted = false;
   #open = false;
+  #connecting: Promise<void> | undefined;
   #renewals = 0;
 
   constructor(first: Producer, create: () => Producer) {
@@ -51,11 +54,20 @@ export class Renewable {
   }
 
   async connect(): Promise<void> {
-    await this.producer.connect();
-    this.#open = true;
+    this.#wanted = true;
+    this.#connecting ??= this.producer
+      .connect()
+      .then(() => {
+        this.#open = true;
+      })
+      .finally(() => {
+        this.#connecting = undefined;
+      });
+    await this.#connecting;
   }
 
   async disconnect(): Promise<void> {
+    this.#wanted = false;
     this.#open = false;
     await this.producer.disconnect();
   }
@@ -76,6 +88,8 @@ export class Renewable {
     work: (producer: Producer) => Promise<T>,
     spoils: (error: unknown) => boolean,
   ): Promise<T> {
+    // The broker was away when it was to connect.
+    if (this.#wanted && !this.#open) await this.connect();
     if (this.#generation.failed) this.retire(this.#generation.producer);
     const generation = this.#generation;
     await generation.connected;

@@ -5,6 +5,7 @@
  */
 import { InvalidOptionError } from '@resil/core';
 import type { Consumer, ConsumerConfig, Kafka, Producer, ProducerConfig } from 'kafkajs';
+import { setBare } from './bare.js';
 import { wrapConsumer } from './consumer.js';
 import { type KafkaOptions, type ResolvedKafkaOptions, resolveOptions } from './options.js';
 import { Pipelines } from './pipelines.js';
@@ -56,13 +57,15 @@ function wrapKafka(kafka: Kafka, options: ResolvedKafkaOptions, pipelines: Pipel
   const consumer = (config: ConsumerConfig): Consumer =>
     wrapConsumer(kafka, producer, config, options);
   const own: Record<PropertyKey, unknown> = { producer, consumer, [WRAPPED]: true };
-  return new Proxy(kafka, {
+  const wrapped = new Proxy(kafka, {
     get(target, property) {
       if (Object.hasOwn(own, property)) return own[property];
       const value: unknown = Reflect.get(target, property, target);
       return typeof value === 'function' && property !== 'constructor' ? value.bind(target) : value;
     },
   });
+  setBare(wrapped, kafka);
+  return wrapped;
 }
 
 /** What the client was told about retries; kafkajs keeps it under a symbol of its own. */

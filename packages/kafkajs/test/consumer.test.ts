@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   type ConsumerOptions,
   type GivenUpMessage,
+  redrive,
   resilient,
   resilientHandler,
 } from '../src/index.js';
@@ -243,6 +244,25 @@ describeKafka('consumers of a resilient Kafka', { nodes: 1 }, (lab) => {
     );
     await until(() => first.length + second.length === 4);
     expect([...first, ...second]).toEqual(numbers(4));
+  });
+
+  it('have their dead letters sent back, once', async () => {
+    const topic = await lab.topic(1);
+    await lab.topic(1);
+    await lab.cluster.createTopic(`${topic}.dlq`, 2);
+    const producer = await lab.producer();
+    const headers = { 'x-resil-topic': topic, 'x-resil-attempts': '3', own: 'kept' };
+    const send = (value: string) =>
+      producer.send({ topic: `${topic}.dlq`, messages: [{ key: value, value, headers }] });
+    for (const value of ['a', 'b', 'c', 'not this one']) await send(value);
+    const kafka = resilient(lab.cluster.client(QUICK));
+    const from = `${topic}.dlq`;
+    const filter = ({ value }: { value: Buffer | null }) => String(value) !== 'not this one';
+    expect(await redrive(kafka, { from, filter })).toEqual({ sent: 3, skipped: 1 });
+    expect(await redrive(kafka, { from })).toEqual({ sent: 0, skipped: 0 });
+    const found = [...(await lab.read(topic)).values()].flat();
+    expect(found.map(({ value }) => String(value)).sort()).toEqual(['a', 'b', 'c']);
+    expect(Object.keys(found[0]?.headers ?? {})).toEqual(['own']);
   });
 
   it('give batches the same', async () => {

@@ -19,6 +19,7 @@ const attw = path.join(
 const hosts: Record<string, string> = {
   '@resil/axios': 'axios',
   '@resil/grpc': '@grpc/grpc-js',
+  '@resil/kafkajs': 'kafkajs',
   '@resil/pg': 'pg',
 };
 
