@@ -6,6 +6,7 @@
  */
 import { InvalidOptionError, report } from '@resil/core';
 import type {
+  Admin,
   Consumer,
   ConsumerConfig,
   ConsumerRunConfig,
@@ -46,6 +47,10 @@ class HandlerError extends Error {
 
   readonly reason: unknown;
 }
+
+/** How often a new topic is asked after, and the milliseconds between. */
+const TOPIC_TRIES = 50;
+const TOPIC_DELAY = 100;
 
 class GuardedConsumer {
   readonly wrapped: Consumer;
@@ -122,10 +127,27 @@ class GuardedConsumer {
       const missing = [...new Set(wanted)].filter((topic) => !existing.has(topic));
       if (missing.length > 0) {
         const made = missing.map((topic) => ({ topic, numPartitions: 1, replicationFactor: -1 }));
-        await admin.createTopics({ topics: made, waitForLeaders: true });
+        // kafkajs' own wait fails where the broker that it asks has not heard of the topic yet.
+        await admin.createTopics({ topics: made, waitForLeaders: false });
+        await this.#known(admin, missing);
       }
     } finally {
       await admin.disconnect().catch((error: unknown) => report(error, 'disconnect of an admin'));
+    }
+  }
+
+  async #known(admin: Admin, topics: string[]): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const { topics: found } = await admin.fetchTopicMetadata({ topics });
+        if (found.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0))) return;
+      } catch (error) {
+        if (tries === TOPIC_TRIES) throw error;
+      }
+      if (tries === TOPIC_TRIES) return;
+      await new Promise<void>((resolve) => {
+        this.#handling.clock.schedule(resolve, TOPIC_DELAY);
+      });
     }
   }
 

@@ -8,7 +8,7 @@ import {
   type OptionRules,
 } from '@resil/core';
 import type { Kafka, KafkaMessage, Message } from 'kafkajs';
-import { bareOf } from './bare.js';
+import { beneath } from './beneath.js';
 import { resilienceHeaders, textOf, withoutPast } from './dead-letter.js';
 
 /** Options of {@link redrive}. */
@@ -62,9 +62,10 @@ export async function redrive(kafka: Kafka, options: RedriveOptions): Promise<Re
   const ends = await endsOf(kafka, from, groupId);
   const result = { sent: 0, skipped: 0 };
   if (ends.size === 0) return result;
-  const producer = kafka.producer();
+  const client = beneath(kafka);
+  const producer = client.producer();
   // A message that can't be sent back stays where it is, so that no dead-letter topic is made for this one.
-  const consumer = (bareOf(kafka) ?? kafka).consumer({ groupId });
+  const consumer = client.kafka.consumer({ groupId });
   await producer.connect();
   try {
     await consumer.connect();

@@ -5,7 +5,7 @@
  */
 import { InvalidOptionError } from '@resil/core';
 import type { Consumer, ConsumerConfig, Kafka, Producer, ProducerConfig } from 'kafkajs';
-import { setBare } from './bare.js';
+import { setBeneath } from './beneath.js';
 import { wrapConsumer } from './consumer.js';
 import { type KafkaOptions, type ResolvedKafkaOptions, resolveOptions } from './options.js';
 import { Pipelines } from './pipelines.js';
@@ -54,8 +54,19 @@ function wrapKafka(kafka: Kafka, options: ResolvedKafkaOptions, pipelines: Pipel
     checkRetryOwner(options, config.retry?.retries ?? retries ?? KAFKAJS_RETRIES, config);
     return createProducer((own) => kafka.producer(own), config, options, pipelines);
   };
+  // A fallback's answer must not pass for a written message.
+  const strict = {
+    ...options,
+    outbox: undefined,
+    standard: { ...options.standard, fallback: undefined },
+  };
+  let strictPipelines: Pipelines | undefined;
+  const certain = (): Producer => {
+    strictPipelines ??= new Pipelines(strict);
+    return createProducer((own) => kafka.producer(own), {}, strict, strictPipelines);
+  };
   const consumer = (config: ConsumerConfig): Consumer =>
-    wrapConsumer(kafka, producer, config, options);
+    wrapConsumer(kafka, certain, config, options);
   const own: Record<PropertyKey, unknown> = { producer, consumer, [WRAPPED]: true };
   const wrapped = new Proxy(kafka, {
     get(target, property) {
@@ -64,7 +75,7 @@ function wrapKafka(kafka: Kafka, options: ResolvedKafkaOptions, pipelines: Pipel
       return typeof value === 'function' && property !== 'constructor' ? value.bind(target) : value;
     },
   });
-  setBare(wrapped, kafka);
+  setBeneath(wrapped, { kafka, producer: certain });
   return wrapped;
 }
 

@@ -38,7 +38,10 @@ for (let i = Number(from); ; i += 1) {
   const messages = [{ key: `k${i % 3}`, value: String(i) }];
   producer.send({ topic, messages }).then(
     () => writeSync(1, `${i}\n`),
-    () => writeSync(1, `!${i}\n`),
+    (error) => {
+      writeSync(1, `!${i}\n`);
+      if (i === Number(from)) console.error(error);
+    },
   );
   await new Promise((done) => setTimeout(done, 5));
 }

@@ -134,7 +134,7 @@ describeKafka('an outbox', { nodes: 1 }, (lab) => {
   it('does not keep what is the caller’s own fault', async () => {
     const topic = await lab.topic(1);
     const box = outbox({ store: (stores.file as () => OutboxStore)() });
-    const producer = await lab.producer({ ...FAST, fallback: box }, {}, QUICK);
+    const producer = await lab.producer({ fallback: box }, {}, QUICK);
     const value = 'x'.repeat(2_000_000);
     const error = await rejection(producer.send({ topic, messages: [{ value }] }));
     expect(error).toMatchObject({ type: 'MESSAGE_TOO_LARGE' });

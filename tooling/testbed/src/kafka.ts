@@ -146,7 +146,8 @@ export class KafkaCluster {
     await this.withAdmin(async (admin) => {
       await admin.createTopics({
         topics: [{ topic, numPartitions: partitions, replicationFactor: -1, configEntries }],
-        waitForLeaders: true,
+        // It would fail where the broker that is asked has not heard of the topic yet.
+        waitForLeaders: false,
       });
     });
     await this.ready([topic]);
