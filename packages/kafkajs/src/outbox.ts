@@ -169,6 +169,7 @@ export class Outbox {
   #opened: Promise<void> | undefined;
   /** Sends the store's messages; `undefined` while there is nothing to do. */
   #relaying: Promise<void> | undefined;
+  readonly #drainers: (() => void)[] = [];
   #stopped = true;
   #cancelWait = (): void => {};
   #cancelWatch = (): void => {};
@@ -204,10 +205,8 @@ export class Outbox {
   /** Resolves when nothing is kept any more. */
   async drained(): Promise<void> {
     await this.#open();
-    while (this.#size > 0 || this.#keeping > 0) {
-      this.#wake();
-      await (this.#relaying ?? this.#appending);
-    }
+    if (this.#size + this.#keeping === 0) return;
+    await new Promise<void>((resolve) => this.#drainers.push(resolve));
   }
 
   /** @internal */
@@ -277,6 +276,7 @@ export class Outbox {
         .then(place.resolve, place.reject)
         .finally(() => {
           this.#keeping -= 1;
+          this.#tellDrained();
         });
     }
   }
@@ -317,11 +317,20 @@ export class Outbox {
   #wake(): void {
     if (this.#stopped || this.#relaying !== undefined || this.#size === 0) return;
     this.#relaying = this.#relay()
-      .catch((error: unknown) => report(error, 'outbox'))
+      .catch((error: unknown) => {
+        report(error, 'outbox');
+        return this.#pause();
+      })
       .finally(() => {
         this.#relaying = undefined;
+        this.#tellDrained();
         this.#wake();
       });
+  }
+
+  #tellDrained(): void {
+    if (this.#size + this.#keeping > 0) return;
+    for (const resolve of this.#drainers.splice(0)) resolve();
   }
 
   /** Looks from time to time for what others have added. */
@@ -376,8 +385,9 @@ export class Outbox {
 
   /** Sends entries together; one by one if one of them is what the broker refuses. Gives those that are dealt with. */
   async #sendAll(entries: readonly StoredEntry[]): Promise<readonly StoredEntry[]> {
+    if (this.#send === undefined) return [];
     try {
-      await this.#send?.(group(entries), SETTINGS);
+      await this.#send(group(entries), SETTINGS);
       return entries;
     } catch (error) {
       if (meaningOf(error)?.fault !== 'caller' && !isRefused(error)) return [];

@@ -42,7 +42,9 @@ export class TestCluster {
     afterEach(async () => {
       await this.cluster.heal();
       for (const client of this.#clients.splice(0)) {
-        await client.disconnect().catch(() => {});
+        // A test that failed may leave a handler behind that never ends.
+        const patience = new Promise((done) => setTimeout(done, 10_000));
+        await Promise.race([client.disconnect().catch(() => {}), patience]);
       }
     }, 240_000);
     afterAll(() => this.cluster?.close(), 60_000);

@@ -301,17 +301,22 @@ describeKafka('consumers of a resilient Kafka', { nodes: 1 }, (lab) => {
     const quick = { groupId, sessionTimeout: 6_000, heartbeatInterval: 200 };
     let aborted = 0;
     let runs = 0;
+    let end = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
     const first = await consume(
       lab,
       topic,
       async ({ resilience }) => {
         runs += 1;
-        await new Promise<void>((_, reject) => {
+        const stopped = new Promise<void>((_, reject) => {
           resilience?.signal.addEventListener('abort', () => {
             aborted += 1;
             reject(new Error('stopped'));
           });
         });
+        await Promise.race([over, stopped]);
       },
       options,
       quick,
@@ -327,7 +332,7 @@ describeKafka('consumers of a resilient Kafka', { nodes: 1 }, (lab) => {
       options,
       quick,
     );
-    await until(() => aborted === 1 && seen.length > 0);
+    await until(() => aborted > 0 && seen.length > 0).finally(end);
     expect(first.crashes).toEqual([]);
     expect(first.givenUp).toEqual([]);
   });

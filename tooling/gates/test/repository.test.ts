@@ -69,7 +69,7 @@ describe('package.json', () => {
         ? ['typecheck', 'lint']
         : ['typecheck', 'lint', 'test'];
       expect(names).toEqual(expect.arrayContaining(needed));
-      const known = ['build', 'typecheck', 'lint', 'test', 'bench', 'start'];
+      const known = ['build', 'typecheck', 'lint', 'test', 'bench', 'soak', 'start'];
       expect(names.filter((name) => !known.includes(name))).toEqual([]);
     },
   );

@@ -1,0 +1,118 @@
+import { type Call, CircuitOpenError, OutcomeUnknownError, TimeoutError } from '@resil/core';
+import {
+  KafkaJSConnectionError,
+  KafkaJSError,
+  KafkaJSNonRetriableError,
+  KafkaJSNumberOfRetriesExceeded,
+  KafkaJSProtocolError,
+  KafkaJSRequestTimeoutError,
+} from 'kafkajs';
+import { describe, expect, it } from 'vitest';
+import { classify, isRebalance, meaningOf, rootOf } from './classify.js';
+
+const protocol = (type: string, retriable: boolean) =>
+  new KafkaJSProtocolError(Object.assign(new Error(type), { type, code: 1, retriable }) as never);
+const exhausted = (error: Error, retryCount: number) =>
+  new KafkaJSNumberOfRetriesExceeded(error as never, { retryCount, retryTime: 1 });
+const refused = new KafkaJSConnectionError('refused', { code: 'ECONNREFUSED' } as never);
+
+describe('meaningOf', () => {
+  it.each([
+    ['NOT_ENOUGH_REPLICAS', true, 'cluster', 'none'],
+    ['NOT_LEADER_FOR_PARTITION', true, 'cluster', 'none'],
+    ['BROKER_NOT_AVAILABLE', false, 'cluster', 'none'],
+    ['CONCURRENT_TRANSACTIONS', true, 'cluster', 'none'],
+    ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', true, 'cluster', 'maybe'],
+    ['REQUEST_TIMED_OUT', true, 'cluster', 'maybe'],
+    ['SOMETHING_NEW', true, 'cluster', 'maybe'],
+    ['SOMETHING_NEW', false, 'caller', 'none'],
+    ['MESSAGE_TOO_LARGE', false, 'caller', 'none'],
+    ['TOPIC_AUTHORIZATION_FAILED', false, 'caller', 'none'],
+    ['INVALID_RECORD', false, 'caller', 'none'],
+    ['OUT_OF_ORDER_SEQUENCE_NUMBER', false, 'producer', 'none'],
+    ['INVALID_PRODUCER_EPOCH', false, 'producer', 'none'],
+    ['UNKNOWN_PRODUCER_ID', false, 'producer', 'none'],
+    ['DUPLICATE_SEQUENCE_NUMBER', false, 'producer', 'maybe'],
+  ])('tells %s (retriable: %s) for the %s, effect %s', (type, retriable, fault, effect) => {
+    expect(meaningOf(protocol(type, retriable))).toMatchObject({ fault, effect });
+    const wrapped = new KafkaJSNonRetriableError(exhausted(protocol(type, retriable), 0) as never);
+    Object.assign(wrapped, { cause: exhausted(protocol(type, retriable), 0) });
+    expect(meaningOf(wrapped)).toMatchObject({ fault, effect });
+  });
+
+  it.each([
+    [refused, 'cluster', 'none'],
+    [new KafkaJSConnectionError('reset', {} as never), 'cluster', 'maybe'],
+    [new KafkaJSRequestTimeoutError('late', {} as never), 'cluster', 'maybe'],
+    [new KafkaJSError('The producer is disconnected'), 'caller', 'none'],
+    [
+      new KafkaJSNonRetriableError(
+        'Transaction state exception: Cannot call "commit" in state "COMMITTING"',
+      ),
+      'producer',
+      'none',
+    ],
+  ])('tells %s', (error, fault, effect) => {
+    expect(meaningOf(error)).toMatchObject({ fault, effect });
+  });
+
+  it('does not trust the last of several attempts about those before', () => {
+    expect(meaningOf(exhausted(refused, 0))?.effect).toBe('none');
+    expect(meaningOf(exhausted(refused, 5))?.effect).toBe('maybe');
+  });
+
+  it('knows nothing of other errors', () => {
+    for (const error of [new TypeError('x'), 'x', undefined, null, 7]) {
+      expect(meaningOf(error)).toBeUndefined();
+    }
+  });
+});
+
+describe('rootOf', () => {
+  it('follows causes and the first of many, and is not caught by a circle', () => {
+    const root = protocol('NOT_LEADER_FOR_PARTITION', true);
+    expect(rootOf(exhausted(exhausted(root, 1), 1))).toBe(root);
+    expect(rootOf(Object.assign(new Error('all'), { errors: [root] }))).toBe(root);
+    const circle: { cause?: unknown } = {};
+    circle.cause = { cause: circle };
+    expect(() => rootOf(circle)).not.toThrow();
+  });
+});
+
+describe('classify', () => {
+  const ask = (error: unknown, sent: boolean, idempotent?: boolean) =>
+    classify({ ok: false, error, duration: 1 }, {
+      idempotent,
+      attributes: { kafkajs: { operation: 'send', sent } },
+    } as unknown as Call);
+
+  it('repeats what was certainly not written, and more where that does no harm', () => {
+    expect(ask(exhausted(refused, 0), true)).toEqual({ kind: 'failure', repeat: true });
+    expect(ask(exhausted(refused, 5), true)).toEqual({ kind: 'failure', repeat: false });
+    expect(ask(exhausted(refused, 5), true, true)).toEqual({ kind: 'failure', repeat: true });
+    const late = new TimeoutError('attempt timeout', 1);
+    expect(ask(late, false)).toEqual({ kind: 'failure', repeat: true });
+    expect(ask(late, true)).toEqual({ kind: 'failure', repeat: false });
+    const unknown = new OutcomeUnknownError('x', 'x', undefined);
+    expect(ask(unknown, true)).toEqual({ kind: 'failure', repeat: false });
+  });
+
+  it('does not blame the cluster for what is not its fault', () => {
+    const others = [
+      new TypeError('x'),
+      protocol('MESSAGE_TOO_LARGE', false),
+      protocol('INVALID_PRODUCER_EPOCH', false),
+      new CircuitOpenError('x', 1, 'open'),
+    ];
+    for (const error of others) expect(ask(error, true)).toBe('ignored');
+  });
+});
+
+describe('isRebalance', () => {
+  it('knows what kafkajs must see as it is', () => {
+    expect(isRebalance(protocol('REBALANCE_IN_PROGRESS', false))).toBe(true);
+    expect(isRebalance(protocol('ILLEGAL_GENERATION', false))).toBe(true);
+    expect(isRebalance(new Error('x'))).toBe(false);
+    expect(isRebalance(undefined)).toBe(false);
+  });
+});
