@@ -14,7 +14,7 @@ import {
   ResilienceError,
 } from '@resil/core';
 import { decodeMessage, encodeMessage } from './message-codec.js';
-import type { OutboxStore, StoredEntry, StoredMessage } from './outbox.js';
+import type { OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
 
 /** Options of {@link fileStore}. */
 export interface FileStoreOptions {

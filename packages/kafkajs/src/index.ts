@@ -14,9 +14,15 @@ export type { HandlerContext } from './handling.js';
 export type { KafkaCallState, KafkaOptions, SendResilience } from './options.js';
 // Options
 export { kafkaDefaults } from './options.js';
-export type { OutboxOptions, OutboxStore, StoredEntry, StoredMessage } from './outbox.js';
 // What could not be sent
-export { Outbox, OutboxFullError, outbox, outboxDefaults } from './outbox.js';
+export { Outbox, outbox } from './outbox.js';
+export type {
+  OutboxOptions,
+  OutboxStore,
+  StoredEntry,
+  StoredMessage,
+} from './outbox-options.js';
+export { OutboxFullError, outboxDefaults } from './outbox-options.js';
 export { UnknownPartitionError } from './partitioner.js';
 export type { Redriven, RedriveOptions } from './redrive.js';
 export { redrive } from './redrive.js';

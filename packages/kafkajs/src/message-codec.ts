@@ -1,6 +1,6 @@
 /** Messages as text, so that a store need not know about Buffers. */
 import type { IHeaders, Message } from 'kafkajs';
-import type { StoredMessage } from './outbox.js';
+import type { StoredMessage } from './outbox-options.js';
 
 type Content = string | { readonly b: string } | null;
 type Header = Content | readonly Content[];

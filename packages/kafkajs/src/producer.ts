@@ -7,7 +7,7 @@ import type { Message, Producer, ProducerConfig, RecordMetadata } from 'kafkajs'
 import { guardedSender, type Sender } from './guarded-sender.js';
 import type { SendSettings } from './lane.js';
 import type { ResolvedKafkaOptions } from './options.js';
-import { BehindOutboxError } from './outbox.js';
+import { BehindOutboxError } from './outbox-options.js';
 import { Partitions } from './partitioner.js';
 import type { Pipelines } from './pipelines.js';
 import { isFatal, Renewable, spoilsIdempotent } from './renewable.js';

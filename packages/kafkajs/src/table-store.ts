@@ -7,7 +7,7 @@
 import { checkOptions, InvalidOptionError, type OptionRules, objectRule } from '@resil/core';
 import type { ProducerRecord } from 'kafkajs';
 import { decodeMessage, encodeMessage } from './message-codec.js';
-import type { OutboxStore, StoredEntry, StoredMessage } from './outbox.js';
+import type { OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
 import { readRecord } from './record.js';
 
 /** What a store needs of a pg client. */

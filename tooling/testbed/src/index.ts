@@ -1,4 +1,9 @@
 export {
+  describeWithKafka,
+  type KafkaTestRunner,
+  kafkaMissing,
+} from './describe-kafka.js';
+export {
   healthService,
   InventoryClient,
   type InventoryMethods,
@@ -15,10 +20,6 @@ export {
   type ServingStatus,
   startGrpcService,
 } from './grpc-server.js';
-  describeWithKafka,
-  type KafkaTestRunner,
-  kafkaMissing,
-} from './describe-kafka.js';
 export type { HttpFaults } from './http-faults.js';
 export { HttpProcess, type HttpProcessOptions, startHttpProcess } from './http-process.js';
 export {
