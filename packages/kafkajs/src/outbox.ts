@@ -5,7 +5,7 @@
  */
 import { type Clock, checkOptions, InvalidOptionError, report, systemClock } from '@resil/core';
 import type { Message, RecordMetadata, TopicMessages } from 'kafkajs';
-import { meaningOf } from './classify.js';
+import { rootOf } from './classify.js';
 import type { SendSettings } from './lane.js';
 import {
   OutboxFullError,
@@ -282,7 +282,7 @@ export class Outbox {
       await this.#send(group(entries), SETTINGS);
       return entries;
     } catch (error) {
-      if (meaningOf(error)?.fault !== 'caller' && !isRefused(error)) return [];
+      if (!isUnsendable(error)) return [];
       if (entries.length === 1) {
         this.#drop(1, error);
         return entries;
@@ -346,6 +346,10 @@ function group(entries: readonly StoredEntry[]): TopicMessages[] {
   return [...topics].map(([topic, messages]) => ({ topic, messages }));
 }
 
-function isRefused(error: unknown): boolean {
-  return (error as { code?: unknown }).code === 'RESIL_UNKNOWN_PARTITION';
+/** What a broker says of messages that it will never take. Everything else may change. */
+const UNSENDABLE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD']);
+
+function isUnsendable(error: unknown): boolean {
+  if ((error as { code?: unknown }).code === 'RESIL_UNKNOWN_PARTITION') return true;
+  return UNSENDABLE.has(String((rootOf(error) as { type?: unknown } | undefined)?.type));
 }

@@ -88,8 +88,11 @@ function wrap(context: ProducerContext): Producer {
     ...first,
     ...sender,
     connect: async () => {
-      await renewable.connect();
+      const connecting = renewable.connect();
+      connecting.catch(() => {});
+      // First, and also where the broker is away: what it holds goes before what is sent from now on.
       await outbox?.start();
+      await connecting;
     },
     disconnect: async () => {
       await outbox?.stop();
@@ -169,8 +172,8 @@ export function wrapReadyProducer(
   const wrapped: Producer = { ...producer, ...sender };
   if (outbox !== undefined) {
     wrapped.connect = async () => {
-      await producer.connect();
       await outbox.start();
+      await producer.connect();
     };
     wrapped.disconnect = async () => {
       await outbox.stop();
