@@ -41,6 +41,7 @@ export class NotAcknowledgedError extends ResilienceError {
 interface Scout {
   settled: boolean;
   error: unknown;
+  refused: { readonly reason: unknown } | undefined;
   readonly waiters: (() => void)[];
 }
 
@@ -67,6 +68,12 @@ export class Router {
   refuse(topics: readonly string[], reason: unknown): void {
     for (const [name, lane] of this.#lanes) {
       if (topics.includes(name.slice(name.indexOf('/') + 1))) lane.refuse(reason);
+    }
+    for (const topic of topics) {
+      const scout = this.#scouts.get(topic);
+      if (scout === undefined) continue;
+      scout.refused = { reason };
+      for (const resolve of scout.waiters.splice(0)) resolve();
     }
   }
 
@@ -125,13 +132,16 @@ export class Router {
   /** Waits for somebody else's look at a topic, and fails with it if it learnt nothing. */
   async #follow(topic: string, scout: Scout): Promise<void> {
     await new Promise<void>((resolve) => scout.waiters.push(resolve));
+    if (scout.refused !== undefined) throw scout.refused.reason;
+    const failed = scout.error !== undefined && meaningOf(scout.error)?.fault === 'cluster';
+    if (failed && this.#halt !== undefined) throw this.#halt(scout.error);
     if (this.#partitions.knows(topic)) return;
-    if (scout.error !== undefined && meaningOf(scout.error)?.fault === 'cluster') throw scout.error;
+    if (failed) throw scout.error;
   }
 
   /** Sends one message of a topic that is not known. */
   #scout(topic: string, message: Message, settings: SendSettings): LaneEntry {
-    const scout: Scout = { settled: false, error: undefined, waiters: [] };
+    const scout: Scout = { settled: false, error: undefined, refused: undefined, waiters: [] };
     this.#scouts.set(topic, scout);
     const done = this.#deliver(topic, [message], settings, undefined);
     const release = async (error: unknown): Promise<void> => {
