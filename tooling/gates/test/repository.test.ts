@@ -68,9 +68,11 @@ describe('package.json', () => {
       const needed = names.includes('bench')
         ? ['typecheck', 'lint']
         : ['typecheck', 'lint', 'test'];
-      expect(names).toEqual(expect.arrayContaining(needed));
+      // What needs a broker throughout has its tests under a name of their own.
+      const stated = names.map((name) => (name === 'test:broker' ? 'test' : name));
+      expect(stated).toEqual(expect.arrayContaining(needed));
       const known = ['build', 'typecheck', 'lint', 'test', 'bench', 'soak', 'start'];
-      expect(names.filter((name) => !known.includes(name))).toEqual([]);
+      expect(stated.filter((name) => !known.includes(name))).toEqual([]);
     },
   );
 
