@@ -1,14 +1,9 @@
 /** The main file of the process that {@link startHttpProcess} starts. */
-import type { HttpCommand, HttpProcessOptions } from './http-process.js';
+import { serveParent } from './child-service.js';
+import type { HttpCommand } from './http-process.js';
 import { type HttpService, startHttpService } from './http-server.js';
 
-const options = JSON.parse(process.argv[2] ?? '{}') as HttpProcessOptions;
-const service = await startHttpService(options);
-
-process.on('message', (command: HttpCommand) => process.send?.(obey(service, command) ?? {}));
-// Never outlives whoever started it.
-process.on('disconnect', () => process.exit());
-process.send?.(service.port);
+await serveParent(startHttpService, obey);
 
 function obey(target: HttpService, command: HttpCommand): unknown {
   switch (command.type) {

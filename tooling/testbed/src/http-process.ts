@@ -1,10 +1,5 @@
-/**
- * The HTTP service as a process of its own, which can be killed and stopped for real and doesn't
- * share the client's event loop. It is told what to do over the channel that `fork` gives.
- */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+/** The HTTP service as a process of its own. */
+import { ChildService, startChild } from './child-service.js';
 import type { HttpFaults } from './http-faults.js';
 import type { HttpCounters, HttpServiceOptions } from './http-server.js';
 
@@ -19,97 +14,33 @@ export type HttpCommand =
 export type HttpProcessOptions = Omit<HttpServiceOptions, 'handlers' | 'random'>;
 
 /** A running service in a process of its own. */
-export class HttpProcess {
-  readonly #child: ChildProcess;
-  readonly port: number;
-  #turn: Promise<unknown> = Promise.resolve();
-
-  constructor(child: ChildProcess, port: number) {
-    this.#child = child;
-    this.port = port;
-  }
-
+export class HttpProcess extends ChildService<HttpCommand> {
   /** Where it is reached: `http://127.0.0.1:<port>`. */
   get origin(): string {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
-  }
-
   /** Replaces the faults; with nothing given there are none. */
   async set(faults: HttpFaults = {}): Promise<void> {
-    await this.#tell({ type: 'set', faults });
+    await this.tell({ type: 'set', faults });
   }
 
   /** Changes how long a worker needs for a request. */
   async setServiceTime(serviceTime: number): Promise<void> {
-    await this.#tell({ type: 'service-time', serviceTime });
+    await this.tell({ type: 'service-time', serviceTime });
   }
 
   async counters(): Promise<HttpCounters> {
-    return (await this.#tell({ type: 'counters' })) as HttpCounters;
+    return (await this.tell({ type: 'counters' })) as HttpCounters;
   }
 
   /** Counts from zero again. */
   async resetCounters(): Promise<void> {
-    await this.#tell({ type: 'reset-counters' });
-  }
-
-  /** Stops the process where it is: connections stay open, nothing is answered. */
-  suspend(): void {
-    this.#child.kill('SIGSTOP');
-  }
-
-  /** Lets a suspended process go on. */
-  resume(): void {
-    this.#child.kill('SIGCONT');
-  }
-
-  /** Ends the process at once, without a word to its clients. Resolves when it is gone. */
-  async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const gone = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await gone;
-  }
-
-  /** One command at a time, so that each answer is that of its command. */
-  #tell(command: HttpCommand): Promise<unknown> {
-    const turn = this.#turn.then(async () => {
-      if (!this.#child.connected) throw new Error('the HTTP service process is gone');
-      const answered = new Promise((resolve, reject) => {
-        const gone = (): void => reject(new Error('the HTTP service process is gone'));
-        this.#child.once('exit', gone);
-        this.#child.once('message', (message) => {
-          this.#child.off('exit', gone);
-          resolve(message);
-        });
-      });
-      this.#child.send(command);
-      return answered;
-    });
-    this.#turn = turn.catch(() => {});
-    return turn;
+    await this.tell({ type: 'reset-counters' });
   }
 }
 
 /** Starts the service in a process of its own. Needs the package to be built. */
 export async function startHttpProcess(options: HttpProcessOptions = {}): Promise<HttpProcess> {
-  // The same file from `src` and from `dist`: a process of its own has no loader for sources.
-  const main = fileURLToPath(new URL('../dist/http-main.js', import.meta.url));
-  const child = fork(main, [JSON.stringify(options)], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    execArgv: [],
-  });
-  const port = await new Promise<number>((resolve, reject) => {
-    child.once('message', (message) => resolve(message as number));
-    child.once('error', reject);
-    child.once('exit', (code, signal) =>
-      reject(new Error(`the HTTP service process ended (${signal ?? code})`)),
-    );
-  });
-  child.removeAllListeners('exit');
-  return new HttpProcess(child, port);
+  return new HttpProcess(await startChild('http-main.js', options));
 }
