@@ -8,9 +8,6 @@ import { report } from './emitter.js';
 /** Hears once of an abort. */
 export type AbortListener = (reason: unknown) => void;
 
-/** Where a node hears of aborts from further out: another node, the caller's signal, or nowhere. */
-export type AbortSource = AbortNode | AbortSignal | undefined;
-
 /** A place in a node's list; what hears of aborts for every call extends it, and costs no closure. */
 export abstract class AbortLink {
   /** @internal */
@@ -49,22 +46,30 @@ class ListenerLink extends AbortLink {
   }
 }
 
-/** Those who want to hear of one call's abort. It hangs on the node further out as a link of its own. */
+/** Those who want to hear of one call's abort. It hangs on the node further out as a link of its own, and on the caller's signal. */
 export class AbortNode extends AbortLink {
-  private readonly source: AbortSource;
+  /** The node further out, if there is anything further out that can abort. */
+  private readonly outer: AbortNode | undefined;
+  private readonly callerSignal: AbortSignal | undefined;
   private controller: AbortController | undefined;
   private first: AbortLink | undefined;
   /** Takes us off the caller's signal; `undefined` while we don't hang on it. */
   private leaveSignal: (() => void) | undefined;
   private closed: boolean;
 
-  constructor(source: AbortSource) {
+  constructor(outer: AbortNode | undefined, callerSignal?: AbortSignal) {
     super();
-    this.source = source;
+    this.outer = outer;
+    this.callerSignal = callerSignal;
     this.controller = undefined;
     this.first = undefined;
     this.leaveSignal = undefined;
     this.closed = false;
+  }
+
+  /** Whether anybody waits to hear of an abort. */
+  get listened(): boolean {
+    return this.first !== undefined;
   }
 
   /** A signal of this node's own. `aborted` tells that the call was aborted before, and why. */
@@ -103,7 +108,7 @@ export class AbortNode extends AbortLink {
     }
   }
 
-  /** No longer follows the source, for good. */
+  /** No longer follows what is further out, for good. */
   close(): void {
     this.closed = true;
     this.leave();
@@ -124,17 +129,20 @@ export class AbortNode extends AbortLink {
     link.abortNode = undefined;
     link.previousLink = undefined;
     link.nextLink = undefined;
-    if (this.first === undefined && this.controller === undefined) this.leave();
+    if (!this.listened && this.controller === undefined) this.leave();
   }
 
-  /** Hangs itself on the source, so far out as is needed. */
+  /** Hangs itself on what is further out, so far as is needed. */
   private join(ofCaller: boolean): void {
-    const { source } = this;
-    if (this.closed || source === undefined) return;
-    if (source instanceof AbortNode) {
-      if (this.abortNode === undefined) source.hang(this, ofCaller);
-      else if (ofCaller) source.join(true);
-    } else if (ofCaller) this.leaveSignal ??= hubOf(source).add((reason) => this.tell(reason));
+    const { outer, callerSignal } = this;
+    if (this.closed) return;
+    if (outer !== undefined) {
+      if (this.abortNode === undefined) outer.hang(this, ofCaller);
+      else if (ofCaller) outer.join(true);
+    }
+    if (callerSignal !== undefined && ofCaller) {
+      this.leaveSignal ??= hubOf(callerSignal).add((reason) => this.tell(reason));
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  * Made for every call, so they hold little: what can be looked up on the root is looked up there, and
  * everything about aborts is made when somebody needs it.
  */
-import { type AbortLink, AbortNode, type AbortSource, tellOne } from './abort-node.js';
+import { type AbortLink, AbortNode, tellOne } from './abort-node.js';
 import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 import type { Clock } from './clock.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
@@ -102,12 +102,13 @@ export abstract class CallState implements Call {
     for (let call: CallState | undefined = this; call !== undefined; call = call.parent) {
       if (call.ownAbort !== undefined) return false;
     }
-    return this.root.options?.signal?.aborted === true;
+    return this.callerAbort() !== undefined;
   }
 
   get signal(): AbortSignal {
     if (!this.abortable) {
-      const outer = this.parent === undefined ? this.root.options?.signal : this.parent.signal;
+      const outer =
+        this.parent === undefined ? callerSignal(this.root.options) : this.parent.signal;
       if (outer !== undefined) return outer;
     }
     return this.aborts().signal(this.seenAbort());
@@ -191,21 +192,30 @@ export abstract class CallState implements Call {
     for (let call: CallState | undefined = this; call !== undefined; call = call.parent) {
       if (call.ownAbort !== undefined) return call.ownAbort;
     }
-    const signal = this.root.options?.signal;
-    return signal?.aborted === true ? signal : undefined;
+    return this.callerAbort();
+  }
+
+  private callerAbort(): { readonly reason: unknown } | undefined {
+    const { options } = this.root;
+    if (options === undefined) return undefined;
+    const { signal, cancellation } = options;
+    if (signal?.aborted === true) return signal;
+    return cancellation?.aborted === true ? cancellation : undefined;
   }
 
   private aborts(): AbortNode {
-    if (this.parent === undefined) this.node ??= new AbortNode(this.root.options?.signal);
+    if (this.parent === undefined) this.node ??= callerNode(this.root.options);
     else if (!this.abortable) return this.parent.aborts();
     else this.node ??= new AbortNode(this.parent.abortSource());
     return this.node;
   }
 
   /** What aborts of further out come from, if there is anything further out that can abort. */
-  private abortSource(): AbortSource {
-    if (this.parent === undefined)
-      return this.root.options?.signal === undefined ? undefined : this.aborts();
+  private abortSource(): AbortNode | undefined {
+    if (this.parent === undefined) {
+      const { signal, cancellation } = this.root.options ?? {};
+      return signal === undefined && cancellation === undefined ? undefined : this.aborts();
+    }
     return this.abortable ? this.aborts() : this.parent.abortSource();
   }
 }
@@ -240,6 +250,19 @@ class DerivedCall extends CallState {
   constructor(parent: CallState, attempt: number, scope: Scope) {
     super(parent.root, parent, attempt, parent.deadline, scope);
   }
+}
+
+/** What the caller aborts with as a signal, if one thing is all there is. */
+function callerSignal(options: CallOptions | undefined): AbortSignal | undefined {
+  const { signal, cancellation } = options ?? {};
+  if (cancellation === undefined) return signal;
+  return signal === undefined ? cancellation.signal : undefined;
+}
+
+/** Where those hang who wait for the caller's own abort. */
+function callerNode({ signal, cancellation }: CallOptions = {}): AbortNode {
+  if (cancellation !== undefined && signal === undefined) return cancellation.node;
+  return new AbortNode(cancellation?.node, signal);
 }
 
 /** Whether anybody hears the events of a scope. */

@@ -5,6 +5,7 @@ export { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from '.
 // Bulkhead
 export { Bulkhead, type BulkheadOptions, bulkhead, bulkheadDefaults } from './bulkhead.js';
 export type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
+export { Cancellation } from './cancellation.js';
 // Circuit breaker
 export { CircuitBreaker, circuitBreaker } from './circuit-breaker.js';
 export {

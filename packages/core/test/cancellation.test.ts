@@ -5,6 +5,7 @@ import {
   bulkhead,
   type Call,
   type CallOptions,
+  Cancellation,
   circuitBreaker,
   fallback,
   type Pipeline,
@@ -25,22 +26,54 @@ const cooperative = ({ signal }: Call): Promise<never> =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
 
-let clock: VirtualClock;
-let controller: AbortController;
-let options: CallOptions;
-beforeEach(() => {
-  clock = new VirtualClock();
-  controller = new AbortController();
-  options = { signal: controller.signal };
-});
-
-/** Nothing of the call is left: no listener, no timer, nothing that still runs later. */
-async function expectNothingLeft(operation: ReturnType<typeof vi.fn>, runs: number): Promise<void> {
-  expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
-  await clock.advance(3_600_000);
-  expect(operation).toHaveBeenCalledTimes(runs);
-  expect(clock.pending).toBe(0);
+/** Whoever aborts, and by what. */
+interface Caller {
+  readonly options: Pick<CallOptions, 'signal' | 'cancellation'>;
+  abort(reason: unknown): void;
+  /** Whether anything still hangs on it. */
+  readonly listened: boolean;
 }
+
+const bySignal = (): Caller => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  return {
+    options: { signal },
+    abort: (reason) => controller.abort(reason),
+    get listened() {
+      return getEventListeners(signal, 'abort').length > 0;
+    },
+  };
+};
+/** Whether a call hangs on it; not public. */
+const isListened = (cancellation: Cancellation): boolean =>
+  (cancellation as unknown as { node: { listened: boolean } }).node.listened;
+const byCancellation = (): Caller => {
+  const cancellation = new Cancellation();
+  return {
+    options: { cancellation },
+    abort: (reason) => cancellation.cancel(reason),
+    get listened() {
+      return isListened(cancellation);
+    },
+  };
+};
+/** Given both, and aborts by `one` of them. */
+const byOneOfBoth = (one: Caller, other: Caller): Caller => ({
+  options: { ...one.options, ...other.options },
+  abort: (reason) => one.abort(reason),
+  get listened() {
+    return one.listened || other.listened;
+  },
+});
+const callers: [string, () => Caller][] = [
+  ['an AbortSignal', bySignal],
+  ['a Cancellation', byCancellation],
+  ['an AbortSignal beside a Cancellation', () => byOneOfBoth(bySignal(), byCancellation())],
+  ['a Cancellation beside an AbortSignal', () => byOneOfBoth(byCancellation(), bySignal())],
+];
+
+let clock: VirtualClock;
 
 const reasons: [string, unknown][] = [
   ['an error', new Error('changed my mind')],
@@ -50,7 +83,33 @@ const reasons: [string, unknown][] = [
   ['zero', 0],
 ];
 
-describe('cancellation', () => {
+describe.each(callers)('cancellation by %s', (_name, makeCaller) => {
+  let controller: Caller;
+  let options: CallOptions;
+  beforeEach(() => {
+    clock = new VirtualClock();
+    controller = makeCaller();
+    ({ options } = controller);
+  });
+
+  /** Nothing of the call is left: no listener, no timer, nothing that still runs later. */
+  async function expectNothingLeft(
+    operation: ReturnType<typeof vi.fn>,
+    runs: number,
+  ): Promise<void> {
+    expect(controller.listened).toBe(false);
+    await clock.advance(3_600_000);
+    expect(operation).toHaveBeenCalledTimes(runs);
+    expect(clock.pending).toBe(0);
+  }
+
+  /** Aborted before anybody could hear of it. */
+  function abortedFor(reason: unknown): CallOptions {
+    const caller = makeCaller();
+    caller.abort(reason);
+    return caller.options;
+  }
+
   describe('before the start', () => {
     const pipelines: [string, () => Pipeline][] = [
       ['nothing', () => pipeline({ clock })],
@@ -73,8 +132,7 @@ describe('cancellation', () => {
       const recorder = recordEvents(calls);
       const operation = vi.fn();
       for (const [, reason] of reasons) {
-        const signal = AbortSignal.abort(reason);
-        await expect(calls.execute(operation, { signal })).rejects.toBe(reason);
+        await expect(calls.execute(operation, abortedFor(reason))).rejects.toBe(reason);
       }
       expect(operation).not.toHaveBeenCalled();
       expect(new Set(recorder.types)).toEqual(new Set(['call.started', 'call.aborted']));
@@ -87,7 +145,7 @@ describe('cancellation', () => {
       const calls = pipeline(breaker, limit);
       await calls.execute(fail).catch(() => {});
       await clock.advance(100);
-      await expect(calls.execute(hang, { signal: AbortSignal.abort('gone') })).rejects.toBe('gone');
+      await expect(calls.execute(hang, abortedFor('gone'))).rejects.toBe('gone');
       expect([breaker.state, limit.running]).toEqual(['half-open', 0]);
       await expect(calls.execute(() => 'the probe')).resolves.toBe('the probe');
     });
@@ -121,7 +179,7 @@ describe('cancellation', () => {
     expect(limit.waiting).toBe(0);
     expect(await Promise.all(queued)).toEqual(['gone', 'gone', 'gone']);
     expect(operation).not.toHaveBeenCalled();
-    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
+    expect(controller.listened).toBe(false);
   });
 
   it('in the backoff ends the wait at once, and no attempt follows', async () => {
@@ -387,5 +445,27 @@ describe('cancellation', () => {
     await clock.flush();
     expect(given?.aborted).toBe(false);
     expect(recorder.types).toEqual(['call.started', 'call.succeeded']);
+  });
+});
+
+describe('Cancellation', () => {
+  it('has the reason of an AbortController, and only the first one', async () => {
+    const cancellation = new Cancellation();
+    expect([cancellation.aborted, cancellation.reason]).toEqual([false, undefined]);
+    cancellation.cancel();
+    cancellation.cancel('again');
+    expect(cancellation.aborted).toBe(true);
+    expect(cancellation.reason).toMatchObject({ name: 'AbortError' });
+    expect(cancellation.signal.reason).toBe(cancellation.reason);
+    const call = pipeline(retry()).execute(hang, { cancellation });
+    await expect(call).rejects.toBe(cancellation.reason);
+  });
+
+  it('aborts all the calls that it was given to', async () => {
+    const cancellation = new Cancellation();
+    const calls = [1, 2, 3].map(() => pipeline(timeout()).execute(cooperative, { cancellation }));
+    cancellation.cancel('all of them');
+    for (const call of calls) await expect(call).rejects.toBe('all of them');
+    expect(isListened(cancellation)).toBe(false);
   });
 });

@@ -3,9 +3,8 @@
  * it, what may abort it, and how it ends, which is once and never as a throw.
  */
 import type { InterceptorOptions, Metadata, NextCall, StatusObject } from '@grpc/grpc-js';
-import type { Call, CallAttributes, CallOptions } from '@resil/core';
+import { type CallAttributes, type CallOptions, Cancellation } from '@resil/core';
 import { followParent, followSignal } from './aborts.js';
-import { type Cancellable, endWaiting } from './cancellation.js';
 import type { GrpcAttributes } from './classify.js';
 import { hostDeadline, toClock, toWall } from './deadlines.js';
 import { emptyMetadata, type HostCall, type HostListener, type MessageContext } from './host.js';
@@ -23,7 +22,7 @@ export interface CallSetup {
 }
 
 /** A guarded call, to the caller and to the pipeline. */
-export abstract class GuardedCall implements CallOptions, GrpcAttributes, Cancellable {
+export abstract class GuardedCall implements CallOptions, GrpcAttributes {
   readonly attributes: CallAttributes;
   readonly key: string;
   readonly name: string;
@@ -33,14 +32,12 @@ export abstract class GuardedCall implements CallOptions, GrpcAttributes, Cancel
   readonly deadline: number;
   /** The same in wall time, for calls whose attempts have no limit of their own. */
   protected readonly wallDeadline: number;
+  /** Any call can be cancelled, hardly any is: an AbortController for each would cost 15 µs of 100. */
+  readonly cancellation: Cancellation = new Cancellation();
   readonly setup: CallSetup;
   protected metadata!: Metadata;
   protected listener!: HostListener;
   maybeSent = false;
-  #aborted: { readonly reason: unknown } | undefined;
-  #signal: AbortSignal | undefined;
-  /** The calls of the pipeline that this one may be waiting as. */
-  #waiting: Call[] = [];
   #unfollow: (() => void)[] | undefined;
   #ended = false;
 
@@ -67,22 +64,6 @@ export abstract class GuardedCall implements CallOptions, GrpcAttributes, Cancel
 
   get kind(): GrpcAttributes['kind'] {
     return this.setup.route.method.kind;
-  }
-
-  /** For the pipeline: there is one as soon as it is aborted. */
-  get signal(): AbortSignal | undefined {
-    if (this.#aborted === undefined) return undefined;
-    this.#signal ??= AbortSignal.abort(this.#aborted.reason);
-    return this.#signal;
-  }
-
-  /** Set when the call was aborted from outside: why. */
-  protected get aborted(): { readonly reason: unknown } | undefined {
-    return this.#aborted;
-  }
-
-  waitsAs(call: Call): void {
-    if (this.#waiting.at(-1) !== call) this.#waiting.push(call);
   }
 
   /** Whether the caller has been told how the call ended. */
@@ -113,16 +94,14 @@ export abstract class GuardedCall implements CallOptions, GrpcAttributes, Cancel
   }
 
   protected abort(reason: unknown): void {
-    if (this.#ended || this.#aborted !== undefined) return;
-    this.#aborted = { reason };
-    for (const call of this.#waiting) endWaiting(call, reason);
+    if (!this.#ended) this.cancellation.cancel(reason);
   }
 
   /** The status of a call that ended without one from the host. */
   protected statusOf(error: unknown): OwnStatus {
     const empty = emptyMetadata(this.metadata);
-    if (this.#aborted === undefined) return statusOf(error, empty);
-    const { reason } = this.#aborted;
+    const { aborted, reason } = this.cancellation;
+    if (!aborted) return statusOf(error, empty);
     return this.withReason(
       reason instanceof StatusError
         ? statusOf(reason, empty)
@@ -132,8 +111,8 @@ export abstract class GuardedCall implements CallOptions, GrpcAttributes, Cancel
 
   /** A status that came of the caller's own abort tells its reason. */
   protected withReason(status: StatusObject): OwnStatus {
-    if (this.#aborted === undefined || status.code !== CANCELLED) return status;
-    const { reason } = this.#aborted;
+    const { aborted, reason } = this.cancellation;
+    if (!aborted || status.code !== CANCELLED) return status;
     return reason instanceof StatusError ? status : { ...status, cause: reason };
   }
 

@@ -76,9 +76,10 @@ export class ReplayableCall extends GuardedCall implements HostCall, AttemptOwne
   }
 
   protected override abort(reason: unknown): void {
-    if (this.ended || this.aborted !== undefined) return;
+    if (this.ended || this.cancellation.aborted) return;
     super.abort(reason);
-    for (const attempt of this.#attempts) attempt.abort(reason);
+    // Those that the pipeline still waits for have heard of it by their call.
+    for (const attempt of this.#attempts) if (attempt.begun) attempt.abort(reason);
     if (!this.#running) this.#run();
     if (this.#made === undefined) return;
     this.#made.cancel();

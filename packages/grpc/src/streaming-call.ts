@@ -96,12 +96,6 @@ export class StreamingCall
     this.#answerListeners.push(listener);
   }
 
-  protected override abort(reason: unknown): void {
-    if (this.ended || this.aborted !== undefined) return;
-    super.abort(reason);
-    if (this.#host !== undefined) cancelHost(this.#host, reason);
-  }
-
   #admitted(admission: Admission): void {
     const { options, nextCall } = this.setup;
     const { wallDeadline } = this;

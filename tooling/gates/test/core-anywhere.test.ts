@@ -49,7 +49,7 @@ describe('the core without Node', () => {
       fallback(() => 'last known'),
       timeout({ duration: 2_000 }),
       retry({ maxAttempts: 3, baseDelay: 1 }),
-      circuitBreaker({ failureThreshold: 5, resetTimeout: 30_000 }),
+      circuitBreaker({ failureThreshold: 6, resetTimeout: 30_000 }), // two calls fail five times together
       bulkhead({ maxConcurrentCalls: 20, maxQueueSize: 50 }),
       timeout({ duration: 500 }),
     );
