@@ -5,11 +5,20 @@
 import { nanoseconds, type PartReport } from './report.js';
 import { type Contender, concurrently, measure } from './rounds.js';
 
-const IN_FLIGHT = 16;
-const ROUNDS = 201;
-/** Short, so that what else the machine does hits all contenders of a round alike. */
-const ROUND_TIME = 20;
 const MAX_SHARE = 0.05;
+
+/** How an adapter's calls are made. */
+export interface AdapterLoad {
+  /** Calls at a time. Default: 16. */
+  readonly inFlight?: number;
+  /** Default: 201. */
+  readonly rounds?: number;
+  /**
+   * CPU milliseconds that a contender has in a round; short, so that what else the machine does hits
+   * all contenders of a round alike, and long enough for a few calls of each in flight. Default: 20.
+   */
+  readonly roundTime?: number;
+}
 
 /** The names of the contenders that the target compares. */
 export interface AdapterContenders {
@@ -23,12 +32,13 @@ export interface AdapterContenders {
 export async function adapterCost(
   host: string,
   { bare, control, wrapped, others }: AdapterContenders,
+  { inFlight = 16, rounds = 201, roundTime = 20 }: AdapterLoad = {},
 ): Promise<PartReport> {
   const contenders = [bare, control, wrapped, ...others];
   const measured = await measure(contenders, {
-    rounds: ROUNDS,
-    roundTime: ROUND_TIME,
-    loop: concurrently(IN_FLIGHT),
+    rounds,
+    roundTime,
+    loop: concurrently(inFlight),
   });
   const { wall } = measured;
   const noise = Math.abs(wall.ratio(control.name, bare.name) - 1);
@@ -50,7 +60,7 @@ export async function adapterCost(
   return {
     tables: [
       {
-        title: `${host} on loopback, ${IN_FLIGHT} calls in flight`,
+        title: `${host} on loopback, ${inFlight} calls in flight`,
         head: ['client', 'throughput', 'middle half', 'time ÷ bare', 'CPU per call', 'CPU ÷ bare'],
         rows,
       },

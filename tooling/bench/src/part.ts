@@ -3,6 +3,8 @@ import { axiosAdapter } from './parts/axios-adapter.js';
 import { composition } from './parts/composition.js';
 import { deadlines } from './parts/deadlines.js';
 import { failure } from './parts/failure.js';
+import { grpcStreamAdapter, grpcUnaryAdapter } from './parts/grpc-adapter.js';
+import { kafkajsAdapter } from './parts/kafkajs-adapter.js';
 import { patterns } from './parts/patterns.js';
 import { pgAdapter } from './parts/pg-adapter.js';
 import { refusal } from './parts/refusal.js';
@@ -26,7 +28,13 @@ export const coreParts: Readonly<Record<string, Part>> = {
 };
 
 /** What `--only adapters` stands for. */
-export const adapterParts: Readonly<Record<string, Part>> = { axios: axiosAdapter, pg: pgAdapter };
+export const adapterParts: Readonly<Record<string, Part>> = {
+  axios: axiosAdapter,
+  pg: pgAdapter,
+  'grpc-unary': grpcUnaryAdapter,
+  'grpc-stream': grpcStreamAdapter,
+  kafkajs: kafkajsAdapter,
+};
 
 /** All parts by name, in the order of the report. */
 export const parts: Readonly<Record<string, Part>> = { ...coreParts, ...adapterParts };
