@@ -58,6 +58,11 @@ export {
   fallbackDefaults,
 } from './fallback.js';
 export { Keyed, type KeyedOptions, keyed, keyedDefaults } from './keyed.js';
+export {
+  LatencyHistogram,
+  type LatencyHistogramOptions,
+  latencyHistogramDefaults,
+} from './latency-histogram.js';
 export type { CompositeLayer, Guard, Layer, Strategy } from './layer.js';
 export type {
   Classify,

@@ -5,6 +5,7 @@ import {
   fallback,
   InvalidOptionError,
   keyed,
+  LatencyHistogram,
   pipeline,
   retry,
   retryBudget,
@@ -189,6 +190,14 @@ const rows: Row[] = [
     idleTimeout: positiveOrInfinity,
     clock,
   }),
+  ...rowsOf('LatencyHistogram', (options) => new LatencyHistogram(options), {
+    relativeErrorRatio: ['a ratio from 0.001 to 0.2', [...neverNumber, 0, 0.0009, 0.21, 1]],
+    window: [
+      '{ duration } (milliseconds above 0)',
+      [{}, { duration: 0 }, { duration: -1 }, { duration: nan }, { calls: 5 }, 10_000, null],
+    ],
+    clock,
+  }),
   ...rowsOf('pipeline', (options) => pipeline(options, timeout()), {
     name,
     key: name,
@@ -244,6 +253,7 @@ describe('options', () => {
     ['timeout', timeout],
     ['fallback', (options) => fallback(() => 1, options)],
     ['keyed', (options) => keyed(() => pipeline(), options)],
+    ['LatencyHistogram', (options) => new LatencyHistogram(options)],
     ['pipeline', (options) => pipeline(options, timeout())],
     ['standard', standard],
   ];
