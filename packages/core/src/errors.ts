@@ -11,6 +11,7 @@ export type ResilienceErrorCode =
   | 'RESIL_CIRCUIT_ISOLATED'
   | 'RESIL_BULKHEAD_FULL'
   | 'RESIL_QUEUE_TIMEOUT'
+  | 'RESIL_THROTTLED'
   | 'RESIL_TIMEOUT'
   | 'RESIL_OUTCOME_UNKNOWN'
   | `RESIL_${string}`;
@@ -136,6 +137,21 @@ export class QueueTimeoutError extends ResilienceError {
       refusal: true,
     });
     this.queueTimeout = queueTimeout;
+  }
+}
+
+/** Too few calls were accepted of late, and chance refused this one. Code `RESIL_THROTTLED`. */
+export class ThrottledError extends ResilienceError {
+  /** Probability with which a call was refused. */
+  readonly rejectionRatio: number;
+
+  constructor(strategy: string, rejectionRatio: number) {
+    super(
+      'RESIL_THROTTLED',
+      `'${strategy}' refuses ${Math.round(rejectionRatio * 100)} % of the calls, for too few are accepted`,
+      { strategy, refusal: true },
+    );
+    this.rejectionRatio = rejectionRatio;
   }
 }
 

@@ -100,6 +100,14 @@ export type BulkheadEvent =
       readonly waiting: number;
     };
 
+/** A throttle refused a call. */
+export interface ThrottleEvent {
+  readonly type: 'throttle.rejected';
+  readonly strategy: string;
+  /** Probability with which a call was refused. */
+  readonly rejectionRatio: number;
+}
+
 /** A timeout cut a call short. */
 export interface TimeoutEvent {
   readonly type: 'timeout.expired';
@@ -121,6 +129,7 @@ export type ResilienceEventInput =
   | RetryEvent
   | CircuitEvent
   | BulkheadEvent
+  | ThrottleEvent
   | TimeoutEvent
   | FallbackEvent;
 

@@ -31,6 +31,7 @@ export {
   ResilienceError,
   type ResilienceErrorCode,
   type ResilienceErrorDetails,
+  ThrottledError,
   TimeoutError,
 } from './errors.js';
 export type {
@@ -46,6 +47,7 @@ export type {
   ResilienceListener,
   RetryEvent,
   RetryStopReason,
+  ThrottleEvent,
   TimeoutEvent,
 } from './events.js';
 export type { WindowSnapshot } from './failure-window.js';
@@ -92,6 +94,8 @@ export {
 export { SingleLayer } from './single-layer.js';
 export { sleep } from './sleep.js';
 export { type StandardOptions, standard, standardDefaults, standardRules } from './standard.js';
+// Throttle
+export { Throttle, type ThrottleOptions, throttle, throttleDefaults } from './throttle.js';
 // Timeout
 export { Timeout, type TimeoutOptions, timeout, timeoutDefaults } from './timeout.js';
 export {

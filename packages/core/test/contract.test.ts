@@ -8,6 +8,7 @@ import {
   retry,
   retryBudget,
   standard,
+  throttle,
   timeout,
 } from '../src/index.js';
 
@@ -81,6 +82,13 @@ describeLayerContract({
   runner,
   name: 'retry with a budget',
   create: ({ clock, random }) => retry({ random, budget: retryBudget({ clock }) }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'throttle',
+  create: ({ clock, random }) => throttle({ clock, random, minimumCalls: 1_000 }),
+  refuses: [[() => throttle({ minSuccessRatio: 0 }), /minSuccessRatio.*0/]],
 });
 
 describeLayerContract({

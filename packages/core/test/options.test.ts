@@ -10,6 +10,7 @@ import {
   retry,
   retryBudget,
   standard,
+  throttle,
   timeout,
   tokenBudget,
 } from '../src/index.js';
@@ -176,6 +177,20 @@ const rows: Row[] = [
     tokenRatio: ['a number of at least 0.001', [...neverNumber, 0, 0.0009, infinity]],
     name,
   }),
+  ...rowsOf('throttle', throttle, {
+    minSuccessRatio: ratio,
+    maxRejectionRatio: ratio,
+    aggression: ['a number of at least 1', [...neverNumber, 0, 0.999, infinity]],
+    minimumCalls: ['a whole number of at least 0', [...neverCount, infinity]],
+    window: [
+      '{ duration } (milliseconds above 0)',
+      [{}, { duration: 0 }, { duration: -1 }, { duration: infinity }, { calls: 10 }, 10, null],
+    ],
+    classify: fn,
+    random: fn,
+    name,
+    clock,
+  }),
   ...rowsOf('bulkhead', bulkhead, {
     maxConcurrentCalls: countOrInfinity,
     maxQueueSize: ['a whole number of at least 0', [...neverCount, infinity]],
@@ -249,6 +264,7 @@ describe('options', () => {
     ['retry', retry],
     ['retryBudget', retryBudget],
     ['tokenBudget', tokenBudget],
+    ['throttle', throttle],
     ['bulkhead', bulkhead],
     ['timeout', timeout],
     ['fallback', (options) => fallback(() => 1, options)],
@@ -357,6 +373,7 @@ describe('options', () => {
     retryBudget({ ratio: 1_000 });
     bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 0, queueTimeout: 0, timeout: infinity });
     bulkhead({ maxConcurrentCalls: infinity, queueTimeout: infinity });
+    throttle({ minSuccessRatio: 1, maxRejectionRatio: 1, aggression: 1, minimumCalls: 0 });
     timeout({ duration: 0.1 });
     timeout({ duration: infinity });
     keyed(() => pipeline(), { maxKeys: 1, idleTimeout: infinity });

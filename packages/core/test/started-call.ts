@@ -4,6 +4,8 @@ import { type CallHost, RootCall } from '../src/call-state.js';
 import type { Clock } from '../src/clock.js';
 import { deadlinesOf } from '../src/deadline-wheel.js';
 import { Emitter } from '../src/emitter.js';
+import { isRefusal } from '../src/errors.js';
+import type { Guard } from '../src/layer.js';
 
 /** Where calls on `clock` begin. */
 export function hostOn(clock: Clock): CallHost {
@@ -29,4 +31,15 @@ export function waitingCall(host: CallHost, options?: CallOptions): RootCall {
   const call = new RootCall(host, () => undefined, options);
   call.walkingIn = false;
   return call;
+}
+
+/** Whether a guard that makes nobody wait refuses the call; if not, the call is in. */
+export function refuses(guard: Guard, call: RootCall): boolean {
+  try {
+    guard.enter(call);
+    return false;
+  } catch (error) {
+    if (isRefusal(error)) return true;
+    throw error;
+  }
 }
