@@ -254,7 +254,9 @@ export class Outbox {
         // Within the order of appends, so that dropping the oldest does not meet it.
         const removed = this.#appending.then(() => this.#store.remove(sent));
         this.#appending = removed.catch(() => {});
-        this.#size -= await removed;
+        const gone = await removed;
+        // Not `-= await`: that would forget what was appended in the meantime.
+        this.#size -= gone;
       }
       if (sent.length < entries.length) await this.#pause();
     }
