@@ -15,6 +15,7 @@ import type {
 } from '@grpc/grpc-js';
 import { type Call, isResilienceError } from '@resil/core';
 import { maybeSent } from './classify.js';
+import { CutListener } from './cut-listener.js';
 import { toWall } from './deadlines.js';
 import type { CallSetup } from './guarded-call.js';
 import type { HostCall, MessageContext } from './host.js';
@@ -99,7 +100,7 @@ export class Attempt implements InterceptingListener {
     if (owner.unconnected && call.deadline !== Infinity) waitForReady(metadata);
     owner.unconnected = false;
     this.#stopListening = call.onAbort((reason) => this.abort(reason));
-    host.start(metadata, this);
+    host.start(metadata, new CutListener(this));
     host.sendMessageWithContext(owner.messageContext, owner.message);
     host.halfClose();
     if (owner.streaming) host.startRead();

@@ -7,7 +7,7 @@
  * else the client's. So protection stays on whatever the call brings, and nothing of the client's is
  * lost.
  */
-import type { Client, Interceptor } from '@grpc/grpc-js';
+import type { Client, Interceptor, InterceptorProvider } from '@grpc/grpc-js';
 import { InvalidOptionError } from '@resil/core';
 import {
   type CallProperties,
@@ -57,7 +57,7 @@ export function resilient<C extends Client>(client: C, options: ResilientOptions
       'must be a client made by @grpc/grpc-js',
     );
   }
-  if (views.has(client) || interceptorsOf(client, symbols).some(isOurs)) {
+  if (views.has(client) || ofClient(client, symbols)[0].some(isOurs)) {
     throw new InvalidOptionError(
       'resilient: client',
       client,
@@ -85,10 +85,16 @@ function viewOf<C extends Client>(
   interceptor: Interceptor,
   watch: HealthWatch | undefined,
 ): C {
+  const former = Reflect.get(client, symbols.transformer) as CallTransformer | undefined;
+  // Of a client without providers they are the same for every call that brings none of its own.
+  const [plain, made] = ofClient(client, symbols);
+  const usual = made.length === 0 ? [interceptor, ...plain] : undefined;
   const transformer: CallTransformer = (given) => {
-    const former = Reflect.get(client, symbols.transformer) as CallTransformer | undefined;
     const properties = former === undefined ? given : former(given);
     const { callOptions } = properties;
+    if (usual !== undefined && !bringsOwn(callOptions)) {
+      return { ...properties, callOptions: { ...callOptions, interceptors: usual } };
+    }
     const inForce = inForceFor(client, symbols, properties);
     if (inForce === undefined || inForce.some(isOurs)) return properties;
     const { interceptor_providers: _providers, ...rest } = callOptions;
@@ -117,15 +123,29 @@ function inForceFor(
 ): readonly Interceptor[] | undefined {
   const { interceptors = [], interceptor_providers: providers = [] } = callOptions;
   if (interceptors.length > 0 && providers.length > 0) return undefined;
-  const own = interceptors.length > 0 || providers.length > 0;
-  const [plain, made] = own
+  const [plain, made] = bringsOwn(callOptions)
     ? [interceptors, providers]
-    : [interceptorsOf(client, symbols), Reflect.get(client, symbols.providers) as typeof providers];
+    : ofClient(client, symbols);
   return [...plain, ...made.map((provider) => provider(methodDefinition))].filter(
     (interceptor) => interceptor,
   );
 }
 
-function interceptorsOf(client: Client, symbols: ClientSymbols): readonly Interceptor[] {
-  return Reflect.get(client, symbols.interceptors) as readonly Interceptor[];
+/** Whether a call has interceptors, which then replace the client's. */
+function bringsOwn({
+  interceptors,
+  interceptor_providers,
+}: CallProperties['callOptions']): boolean {
+  return (interceptors?.length ?? 0) > 0 || (interceptor_providers?.length ?? 0) > 0;
+}
+
+/** What a client was made with. */
+function ofClient(
+  client: Client,
+  symbols: ClientSymbols,
+): readonly [readonly Interceptor[], readonly InterceptorProvider[]] {
+  return [
+    Reflect.get(client, symbols.interceptors) as readonly Interceptor[],
+    Reflect.get(client, symbols.providers) as readonly InterceptorProvider[],
+  ];
 }

@@ -7,6 +7,7 @@
 import type { InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js';
 import type { Admission, Outcome } from '@resil/core';
 import { cancelHost } from './attempt.js';
+import { CutListener } from './cut-listener.js';
 import { GuardedCall } from './guarded-call.js';
 import type { HostCall, HostListener, MessageContext } from './host.js';
 import { OK, StatusError } from './status.js';
@@ -106,7 +107,7 @@ export class StreamingCall
       );
       this.#host = host;
       this.maybeSent = true;
-      host.start(this.metadata, this);
+      host.start(this.metadata, new CutListener(this));
       this.#stopListening = admission.call.onAbort((reason) => cancelHost(host, reason));
       this.#unwritten = [];
       for (const step of this.#waiting.splice(0)) step(host);
