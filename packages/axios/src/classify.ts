@@ -141,7 +141,8 @@ function answeredVerdict(
   { headers, data }: AxiosResponse,
   wallClock: WallClock,
 ): Verdict {
-  const retryAfter = repeat ? serverDelay(headers, wallClock) : undefined;
+  // Also where this call must not be repeated: a rate limiter holds back the others.
+  const retryAfter = serverDelay(headers, wallClock);
   return {
     kind,
     repeat,
@@ -191,7 +192,8 @@ interface AxiosErrorShape {
 const shapeOf = (error: unknown): AxiosErrorShape =>
   typeof error === 'object' && error !== null ? error : {};
 
-function responseOf(outcome: Outcome): AxiosResponse | undefined {
+/** The answer that an outcome holds, if there was one. */
+export function responseOf(outcome: Outcome): AxiosResponse | undefined {
   if (outcome.ok)
     return typeof outcome.value === 'object'
       ? ((outcome.value as AxiosResponse) ?? undefined)

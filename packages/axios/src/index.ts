@@ -13,4 +13,5 @@ export { classify, createClassify } from './classify.js';
 
 export type { WallClock } from './clock.js';
 export type { HeaderSource } from './headers.js';
-export { serverDelay } from './retry-after.js';
+export { rateLimitHint } from './rate-limit-hint.js';
+export { rateHint, serverDelay } from './retry-after.js';

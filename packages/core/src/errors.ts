@@ -11,6 +11,7 @@ export type ResilienceErrorCode =
   | 'RESIL_CIRCUIT_ISOLATED'
   | 'RESIL_BULKHEAD_FULL'
   | 'RESIL_QUEUE_TIMEOUT'
+  | 'RESIL_RATE_LIMITED'
   | 'RESIL_THROTTLED'
   | 'RESIL_TIMEOUT'
   | 'RESIL_OUTCOME_UNKNOWN'
@@ -137,6 +138,21 @@ export class QueueTimeoutError extends ResilienceError {
       refusal: true,
     });
     this.queueTimeout = queueTimeout;
+  }
+}
+
+/** The call would have had to wait for its turn longer than it may. Code `RESIL_RATE_LIMITED`. */
+export class RateLimitedError extends ResilienceError {
+  /** Calls that were waiting for their turn. */
+  readonly waiting: number;
+
+  constructor(strategy: string, retryAfter: number, waiting: number) {
+    super(
+      'RESIL_RATE_LIMITED',
+      `rate limiter '${strategy}' has no turn for this call; try again in ${Math.ceil(retryAfter)} ms`,
+      { strategy, retryAfter, refusal: true },
+    );
+    this.waiting = waiting;
   }
 }
 

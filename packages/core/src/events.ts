@@ -100,6 +100,37 @@ export type BulkheadEvent =
       readonly waiting: number;
     };
 
+/**
+ * Why a rate limiter refused a call: nobody more may wait, its turn is further away than it may wait, its
+ * turn comes after its deadline, or it was aborted while it waited.
+ */
+export type RateLimitReason = 'full' | 'queue-timeout' | 'deadline' | 'aborted';
+
+/** What a rate limiter does. */
+export type RateLimitEvent =
+  | {
+      readonly type: 'rate-limit.queued';
+      readonly strategy: string;
+      readonly waiting: number;
+    }
+  | { readonly type: 'rate-limit.dequeued'; readonly strategy: string; readonly duration: number }
+  | {
+      readonly type: 'rate-limit.rejected';
+      readonly strategy: string;
+      readonly reason: RateLimitReason;
+      readonly waiting: number;
+    }
+  | {
+      readonly type: 'rate-limit.slowed';
+      readonly strategy: string;
+      /** What the server said: a time to wait, or what is left of a quota. */
+      readonly reason: 'retry-after' | 'quota';
+      /** Milliseconds until the next call (`retry-after`), or between two calls (`quota`). */
+      readonly delay: number;
+      /** Milliseconds for which that holds. */
+      readonly duration: number;
+    };
+
 /** A throttle refused a call. */
 export interface ThrottleEvent {
   readonly type: 'throttle.rejected';
@@ -129,6 +160,7 @@ export type ResilienceEventInput =
   | RetryEvent
   | CircuitEvent
   | BulkheadEvent
+  | RateLimitEvent
   | ThrottleEvent
   | TimeoutEvent
   | FallbackEvent;

@@ -28,6 +28,7 @@ export {
   isResilienceError,
   OutcomeUnknownError,
   QueueTimeoutError,
+  RateLimitedError,
   ResilienceError,
   type ResilienceErrorCode,
   type ResilienceErrorDetails,
@@ -40,6 +41,8 @@ export type {
   CircuitEvent,
   CircuitReason,
   FallbackEvent,
+  RateLimitEvent,
+  RateLimitReason,
   ResilienceEvent,
   ResilienceEventBase,
   ResilienceEventInput,
@@ -83,6 +86,14 @@ export {
   type WrapOptions,
 } from './pipeline.js';
 export { type Random, systemRandom } from './random.js';
+// Rate limiter
+export { RateLimiter, rateLimiter } from './rate-limiter.js';
+export {
+  type RateHint,
+  type RateLimiterOptions,
+  type RateQuota,
+  rateLimiterDefaults,
+} from './rate-limiter-options.js';
 // Retry
 export { Retry, type RetryOptions, retry, retryDefaults } from './retry.js';
 export {

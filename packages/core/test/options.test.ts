@@ -7,6 +7,7 @@ import {
   keyed,
   LatencyHistogram,
   pipeline,
+  rateLimiter,
   retry,
   retryBudget,
   standard,
@@ -177,6 +178,18 @@ const rows: Row[] = [
     tokenRatio: ['a number of at least 0.001', [...neverNumber, 0, 0.0009, infinity]],
     name,
   }),
+  ...rowsOf('rateLimiter', rateLimiter, {
+    maxCalls: count,
+    interval: ['a number of milliseconds above 0', [...neverDuration, 0, infinity]],
+    burstSize: count,
+    maxQueueSize: ['a whole number of at least 0', [...neverCount, infinity]],
+    queueTimeout: durationOrInfinity,
+    maxRetryAfter: positiveOrInfinity,
+    classify: fn,
+    hint: fn,
+    name,
+    clock,
+  }),
   ...rowsOf('throttle', throttle, {
     minSuccessRatio: ratio,
     maxRejectionRatio: ratio,
@@ -264,6 +277,7 @@ describe('options', () => {
     ['retry', retry],
     ['retryBudget', retryBudget],
     ['tokenBudget', tokenBudget],
+    ['rateLimiter', rateLimiter],
     ['throttle', throttle],
     ['bulkhead', bulkhead],
     ['timeout', timeout],
@@ -373,6 +387,7 @@ describe('options', () => {
     retryBudget({ ratio: 1_000 });
     bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 0, queueTimeout: 0, timeout: infinity });
     bulkhead({ maxConcurrentCalls: infinity, queueTimeout: infinity });
+    rateLimiter({ maxCalls: 1, interval: 0.1, maxQueueSize: 0, queueTimeout: infinity });
     throttle({ minSuccessRatio: 1, maxRejectionRatio: 1, aggression: 1, minimumCalls: 0 });
     timeout({ duration: 0.1 });
     timeout({ duration: infinity });

@@ -1,0 +1,340 @@
+/**
+ * Rate limiter: so many calls in an interval, the rest waits its turn or is refused.
+ *
+ *   a call may go at `turn`; it moves turn to max(now - tolerance, turn) + pace
+ *   pace = interval / maxCalls, tolerance = (burstSize - 1) × pace
+ *
+ * The Generic Cell Rate Algorithm (ITU-T I.371) with `turn` for its theoretical arrival time less the
+ * tolerance, which is a token bucket of `burstSize` tokens without the tokens: smooth with a
+ * `burstSize` of 1, when two calls are never closer than one pace, and bursty above. There is no
+ * window that begins anew, so nowhere to fit two bursts in. Calls wait first come, first served; each
+ * knows when it comes how long its turn is away, so that one that would wait in vain is refused at
+ * once. Those who wait are let go by a timer up to its grain late, but the next turn counts from the
+ * turn and not from the timer: no rate is lost, and none is made up for a pause longer than that.
+ *
+ * What the server says slows it down and never speeds it up: `retryAfter` is a pause for everybody,
+ * and of a quota (RateLimit fields) the pace is the slower of remaining / reset and policy.
+ */
+import type { Call } from './call.js';
+import type { CallState } from './call-state.js';
+import { type Clock, systemClock } from './clock.js';
+import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.js';
+import { report } from './emitter.js';
+import { RateLimitedError } from './errors.js';
+import type { RateLimitReason } from './events.js';
+import { type Guard, permitOf, Refusal } from './layer.js';
+import type { Classify, Outcome } from './outcome.js';
+import {
+  type RateHint,
+  type RateLimiterOptions,
+  rateLimiterDefaults,
+  rateLimiterRules,
+  slowestQuota,
+} from './rate-limiter-options.js';
+import { SingleLayer } from './single-layer.js';
+import { checkOptions } from './validate.js';
+import { verdictOf } from './verdict.js';
+import { type Waiter, type WaitOwner, WaitQueue } from './wait-queue.js';
+
+/** Milliseconds that a timer may be late without a loss of rate. */
+const GRAIN = 5;
+/** A turn is reached a nanosecond early, for what adding up fractions loses. */
+const ROUNDING = 1e-6;
+
+/** So many calls in an interval. Shared by all calls that it is to limit together. */
+export class RateLimiter extends SingleLayer implements Guard<undefined> {
+  readonly name: string;
+  readonly clock: Clock;
+  /** @internal */
+  readonly ignoresDuration: boolean;
+  readonly #pace: number;
+  readonly #burstSize: number;
+  readonly #maxQueueSize: number;
+  readonly #queueTimeout: number;
+  readonly #maxRetryAfter: number;
+  readonly #classify: Classify | undefined;
+  readonly #hint: RateLimiterOptions['hint'];
+  readonly #queue: WaitQueue<undefined>;
+  readonly #alarm: Alarm;
+  /** The turn that was taken last. */
+  #taken = -Infinity;
+  #pausedUntil = -Infinity;
+  /** The pace that a server's quota asked for, and until when. */
+  #slowPace = 0;
+  #slowUntil = -Infinity;
+
+  /** @throws {@link InvalidOptionError} */
+  constructor(options: RateLimiterOptions = {}) {
+    super();
+    checkOptions('rateLimiter', options, rateLimiterRules);
+    const defaults = rateLimiterDefaults;
+    this.name = options.name ?? defaults.name;
+    this.clock = options.clock ?? systemClock;
+    this.ignoresDuration = options.classify === undefined && options.hint === undefined;
+    this.#pace = (options.interval ?? defaults.interval) / (options.maxCalls ?? defaults.maxCalls);
+    this.#burstSize = options.burstSize ?? defaults.burstSize;
+    this.#maxQueueSize = options.maxQueueSize ?? defaults.maxQueueSize;
+    this.#queueTimeout = options.queueTimeout ?? defaults.queueTimeout;
+    this.#maxRetryAfter = options.maxRetryAfter ?? defaults.maxRetryAfter;
+    this.#classify = options.classify;
+    this.#hint = options.hint;
+    const owner: WaitOwner<undefined> = {
+      expiring: () => this.#release(this.clock.now()),
+      expired: (waiter) => this.#expired(waiter),
+      aborted: (waiter) => {
+        this.#tellRejected(waiter.call, 'aborted');
+        this.#rest();
+      },
+    };
+    this.#queue = new WaitQueue(owner);
+    this.#alarm = new Alarm(() => this.#release(this.clock.now()));
+  }
+
+  /** Calls that wait for their turn. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  /** Calls that could go at this moment, one right after the other. */
+  get available(): number {
+    const now = this.clock.now();
+    const turn = this.#turn(now);
+    if (this.#queue.size > 0 || turn > now + ROUNDING) return 0;
+    const saved = Math.min(now - turn, this.#tolerance(now));
+    return Math.floor((saved + ROUNDING) / this.#currentPace(now)) + 1;
+  }
+
+  /** Milliseconds until a call that came at this moment had its turn; 0 if it would not wait. */
+  get delay(): number {
+    const now = this.clock.now();
+    return this.#delay(now);
+  }
+
+  enter(call: Call): undefined | Promise<undefined> {
+    return permitOf(this.tryEnter(call));
+  }
+
+  /** @internal */
+  tryEnter(call: Call): undefined | Promise<undefined> | Refusal {
+    const now = call.now();
+    // A timer that is late must not make those who wait later than who comes.
+    if (this.#queue.size > 0) this.#release(now);
+    const delay = this.#delay(now);
+    if (delay === 0) {
+      this.#take(now, this.#tolerance(now));
+      return undefined;
+    }
+    if (this.#queue.size >= this.#maxQueueSize)
+      return this.#refuse(call, 'full', this.#turn(now) - now);
+    if (delay > this.#queueTimeout)
+      return this.#refuse(call, 'queue-timeout', delay - this.#queueTimeout);
+    if (now + delay >= call.deadline) return this.#refuse(call, 'deadline', delay);
+    if (call.aborted) throw call.reason;
+    return this.#wait(call, now);
+  }
+
+  leave(_permit: undefined, call: Call, outcome: Outcome): void {
+    if (this.#hint !== undefined) this.#askHint(outcome, call);
+    const classify = this.#classify ?? (call as CallState).scope.classify;
+    if (outcome.ok && classify === undefined) return;
+    const { retryAfter = 0 } = verdictOf(classify, outcome, call);
+    if (retryAfter > 0) this.slowDown({ retryAfter }, call);
+  }
+
+  /**
+   * Takes over what a server says about its limits. `retryAfter` lets nobody go for so long; of the
+   * quotas, an exhausted one does so until it is filled again, and one that would be exhausted before
+   * slows down until then. A later hint with quotas takes the place of an earlier one. Numbers that
+   * make no sense count for nothing, and no pause is longer than `maxRetryAfter`.
+   *
+   * @param call In whose name the event is told; without one none is.
+   */
+  slowDown(hint: RateHint, call?: Call): void {
+    const now = this.clock.now();
+    const { retryAfter, quotas } = hint;
+    if (retryAfter !== undefined && retryAfter > 0) this.#pause(retryAfter, now, call);
+    if (quotas === undefined) return;
+    const { pause, pace, duration } = slowestQuota(quotas, this.#pace, this.#burstSize);
+    // Retry-After comes first where both are said.
+    if (retryAfter === undefined && pause > 0) this.#pause(pause, now, call);
+    this.#slowPace = Math.min(pace, this.#maxRetryAfter);
+    this.#slowUntil = pace > 0 ? now + duration : -Infinity;
+    if (pace > 0 && call?.observed === true) {
+      call.emit({
+        type: 'rate-limit.slowed',
+        strategy: this.name,
+        reason: 'quota',
+        delay: this.#slowPace,
+        duration,
+      });
+    }
+    this.#rearm(now);
+  }
+
+  #pause(asked: number, now: number, call: Call | undefined): void {
+    const duration = Math.min(asked, this.#maxRetryAfter);
+    this.#pausedUntil = Math.max(this.#pausedUntil, now + duration);
+    if (call?.observed === true) {
+      call.emit({
+        type: 'rate-limit.slowed',
+        strategy: this.name,
+        reason: 'retry-after',
+        delay: duration,
+        duration,
+      });
+    }
+    this.#rearm(now);
+  }
+
+  #askHint(outcome: Outcome, call: Call): void {
+    try {
+      const hint = this.#hint?.(outcome, call);
+      if (hint !== undefined) this.slowDown(hint, call);
+    } catch (error) {
+      report(error, 'hint');
+    }
+  }
+
+  #isSlow(now: number): boolean {
+    return now < this.#slowUntil;
+  }
+
+  #currentPace(now: number): number {
+    return this.#isSlow(now) ? this.#slowPace : this.#pace;
+  }
+
+  #tolerance(now: number): number {
+    return this.#isSlow(now) ? 0 : (this.#burstSize - 1) * this.#pace;
+  }
+
+  /** When the next call may go. */
+  #turn(now: number): number {
+    return Math.max(this.#taken + this.#currentPace(now), this.#pausedUntil);
+  }
+
+  /** Milliseconds until who comes now has its turn, after those who wait. */
+  #delay(now: number): number {
+    const turn = this.#turnAfter(this.#queue.size, now);
+    return turn <= now + ROUNDING ? 0 : turn - now;
+  }
+
+  /** When the call after so many others may go. */
+  #turnAfter(others: number, now: number): number {
+    const first = this.#turn(now);
+    if (!this.#isSlow(now)) return first + others * this.#pace;
+    const slow = Math.floor((this.#slowUntil - first) / this.#slowPace);
+    if (others <= slow) return first + others * this.#slowPace;
+    // The first turn after the slow time counts from the last one in it, at our own pace.
+    const last = slow < 0 ? this.#taken : first + slow * this.#slowPace;
+    const next = Math.max(this.#slowUntil, this.#pausedUntil, last + this.#pace);
+    return next + (others - Math.max(slow, -1) - 1) * this.#pace;
+  }
+
+  /** Takes the turn. What was not used of the rate counts for no longer than `tolerance`. */
+  #take(now: number, tolerance: number): void {
+    this.#taken = Math.max(this.#turn(now), now - tolerance);
+  }
+
+  #refuse(call: Call, reason: RateLimitReason, retryAfter: number): Refusal {
+    this.#tellRejected(call, reason);
+    return new Refusal(new RateLimitedError(this.name, retryAfter, this.#queue.size));
+  }
+
+  #wait(call: Call, now: number): Promise<undefined> {
+    const waiter = this.#queue.add(call, now, this.#queueTimeout);
+    this.#rearm(now);
+    if (call.observed) this.#tellQueued(waiter);
+    return waiter.promise;
+  }
+
+  #expired({ call }: Waiter<undefined>): Error {
+    this.#tellRejected(call, 'queue-timeout');
+    this.#rest();
+    return new RateLimitedError(this.name, this.delay, this.#queue.size);
+  }
+
+  /** Lets go whose turn it is. */
+  #release(now: number): void {
+    // Those who waited for the end of a slow time have missed nothing in it.
+    const grain = this.#isSlow(now) ? GRAIN : Math.min(GRAIN, now - this.#slowUntil);
+    for (
+      let first = this.#queue.first;
+      first !== undefined && this.#turn(now) <= now + ROUNDING;
+      first = this.#queue.first
+    ) {
+      this.#take(now, Math.max(this.#tolerance(now), grain));
+      this.#queue.grant(first, undefined);
+    }
+    this.#rearm(now);
+  }
+
+  /** Sets the alarm for the next turn, or for when a server's quota is filled again. */
+  #rearm(now: number): void {
+    this.#rest();
+    if (this.#queue.size === 0) return;
+    const turn = this.#turn(now);
+    const at = this.#isSlow(now) ? Math.min(turn, this.#slowUntil) : turn;
+    if (this.#alarm.wheelSlot !== NOT_PENDING) {
+      if (this.#alarm.deadline === at) return;
+      deadlinesOf(this.clock).remove(this.#alarm);
+    }
+    this.#alarm.deadline = at;
+    deadlinesOf(this.clock).add(this.#alarm, now);
+  }
+
+  /** Nobody waits: nothing must keep the process alive. */
+  #rest(): void {
+    if (this.#queue.size === 0) deadlinesOf(this.clock).remove(this.#alarm);
+  }
+
+  #tellQueued({ call, promise, since }: Waiter<undefined>): void {
+    const { name: strategy } = this;
+    const waiting = this.#queue.size;
+    call.emit({ type: 'rate-limit.queued', strategy, waiting });
+    promise.then(
+      () =>
+        call.emit({ type: 'rate-limit.dequeued', strategy, duration: call.clock.now() - since }),
+      () => {},
+    );
+  }
+
+  #tellRejected(call: Call, reason: RateLimitReason): void {
+    if (!call.observed) return;
+    const waiting = this.#queue.size;
+    call.emit({ type: 'rate-limit.rejected', strategy: this.name, reason, waiting });
+  }
+}
+
+/** Wakes the limiter for the next turn. */
+class Alarm implements DeadlineEntry {
+  deadline = 0;
+  wheelSlot: number = NOT_PENDING;
+  wheelPrevious: DeadlineEntry | undefined;
+  wheelNext: DeadlineEntry | undefined;
+  readonly #ring: () => void;
+
+  constructor(ring: () => void) {
+    this.#ring = ring;
+  }
+
+  expire(): void {
+    this.#ring();
+  }
+}
+
+/**
+ * A rate limiter.
+ *
+ * @returns A layer; it refuses with {@link RateLimitedError} (`RESIL_RATE_LIMITED`, `retryAfter` tells when trying again can succeed).
+ * @throws {@link InvalidOptionError}
+ * @example
+ * ```ts
+ * import { rateLimiter } from '@resil/core';
+ *
+ * const geocoder = rateLimiter({ maxCalls: 50, interval: 1_000, burstSize: 10 });
+ * await geocoder.execute(async () => `${geocoder.available} more may follow at once`);
+ * ```
+ */
+export function rateLimiter(options: RateLimiterOptions = {}): RateLimiter {
+  return new RateLimiter(options);
+}
