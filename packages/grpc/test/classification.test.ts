@@ -141,6 +141,19 @@ describe('classify', () => {
       service.set();
       expect(delays).toEqual([40]);
     });
+
+    it('is obeyed: a server that asks not to be asked again is not', async () => {
+      const client = connect(service);
+      clients.push(client);
+      const view = resilient(client, thrice);
+      for (const text of ['-1', 'x']) {
+        service.set(pushback(text));
+        service.resetCounters();
+        expect((await failureOf(getStock(view))).code).toBe(codes.UNAVAILABLE);
+        expect(service.counters().hits).toBe(1);
+      }
+      service.set();
+    });
   });
 
   describe('what no server has seen', () => {

@@ -138,6 +138,17 @@ describe('resilient', () => {
     expect(() => view.getStock({ sku: 'a' }, () => {})).toThrow('Channel has been shut down');
   });
 
+  it('leaves to grpc-js what grpc-js refuses', () => {
+    const view = resilient(keep(connect(service)), thrice);
+    const both = {
+      interceptors: [counting().interceptor],
+      interceptor_providers: [() => counting().interceptor],
+    };
+    expect(() => view.getStock({ sku: 'a' }, both, () => {})).toThrow(/interceptor_providers/);
+    const withoutCallback = view.getStock as unknown as (request: object) => unknown;
+    expect(() => withoutCallback.call(view, { sku: 'a' })).toThrow('Incorrect arguments passed');
+  });
+
   it('refuses what is guarded already', () => {
     const client = keep(connect(service));
     expect(() => resilient(resilient(client))).toThrow(/must not be guarded already/);
