@@ -20,6 +20,8 @@ export interface Sending {
   canceled(reason: unknown): Error;
   /** Takes the answer, which may hold a socket until somebody reads it. */
   received(response: AxiosResponse | undefined): void;
+  /** An attempt has ended, or nobody waits for it any more. Called once for each. */
+  over(): void;
 }
 
 /** Why an answer is cut off whose body nobody will read. */
@@ -69,6 +71,7 @@ class Attempt extends StopToken {
 
   #abort(reason: unknown): void {
     this.#ended = true;
+    this.#sending.over();
     const error = this.#call.cancelled ? this.#sending.canceled(reason) : reason;
     this.stop(error instanceof Error ? error : new Error(String(error)));
     this.#reject(error);
@@ -97,6 +100,7 @@ class Attempt extends StopToken {
     }
     this.#ended = true;
     this.#unlink?.();
+    this.#sending.over();
     this.#sending.received(response);
     if (response !== undefined) freedBy(response.data, () => this.stop(NOBODY_READS));
     return true;

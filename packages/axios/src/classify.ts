@@ -127,7 +127,7 @@ export function createClassify(wallClock: WallClock): Classify {
   return (outcome, call) => {
     const response = responseOf(outcome);
     const judged = outcome.ok ? rowOfStatus(response?.status) : rowOfError(outcome.error, response);
-    if (judged === ANSWERED) return SUCCESS;
+    if (judged === ANSWERED) return response === undefined ? SUCCESS : answeredWith(response);
     const repeat = mayRepeat(judged, outcome, call);
     if (response === undefined) return { kind: judged.kind, repeat };
     return answeredVerdict(judged.kind, repeat, response, wallClock);
@@ -149,6 +149,11 @@ function answeredVerdict(
     ...(retryAfter === undefined ? {} : { retryAfter }),
     ...(isConsumedBySending(data) ? { discard: () => release(data) } : {}),
   };
+}
+
+/** An answer that may come when nobody wants it any more, and then holds its socket. */
+function answeredWith({ data }: AxiosResponse): Verdict {
+  return isConsumedBySending(data) ? { ...SUCCESS, discard: () => release(data) } : SUCCESS;
 }
 
 const SUCCESS: Verdict = Object.freeze({ kind: 'success', repeat: false });

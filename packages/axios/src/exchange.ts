@@ -1,7 +1,8 @@
 /**
  * One request through a pipeline: what it tells the pipeline about itself, what is sent in each
  * attempt, and what is freed and restored when it has settled. The config that axios handed over is
- * used as it is, for all attempts, so that what interceptors keep about it stays true.
+ * used as it is, for all attempts, so that what interceptors keep about it stays true; only an attempt
+ * that is sent beside another one has a copy.
  */
 import { type Call, type CallAttributes, type CallOptions, isResilienceError } from '@resil/core';
 import type { AxiosAdapter, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
@@ -39,6 +40,10 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
   #made: unknown;
   /** Whether the length in the headers is the caller's. */
   #ownLength = false;
+  /** Attempts that are on their way. */
+  #running = 0;
+  /** Whether there were two at a time: which answer is wanted is then up to the layer that wanted both. */
+  #raced = false;
 
   constructor(
     config: InternalAxiosRequestConfig,
@@ -52,11 +57,11 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     this.users = config.cancelToken;
     this.key = key;
     this.name = resilience?.name ?? nameOf(config.method);
-    this.idempotent = isIdempotent(config);
     this.deadline = resilience?.deadline;
     this.priority = resilience?.priority;
     this.replayable = isReplayable(config);
-    this.resendable = this.idempotent && this.replayable && resilience?.body === undefined;
+    this.idempotent = this.replayable && isIdempotent(config);
+    this.resendable = this.idempotent && resilience?.body === undefined;
     this.#settings = settings;
     if (config.signal || config.cancelToken || resilience?.signal) {
       const { signal, unlink } = signalOf(config);
@@ -74,20 +79,61 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
 
   /** Sends one attempt. */
   send(call: Call): Promise<AxiosResponse> {
-    if (this.#answer !== undefined) this.#discard();
+    if (this.#running > 0) this.#raced = true;
+    else if (this.#answer !== undefined && !this.#raced) this.#discard();
     // The http adapter sends although its signal is aborted already.
     if (call.aborted) return Promise.reject(call.reason);
+    const sending = this.#raced ? this.#beside() : this;
+    const { config } = sending;
     const { resilience } = this.config;
-    if (resilience?.body !== undefined) this.#makeBody(resilience.body, call);
+    if (resilience?.body !== undefined && !this.#raced) this.#makeBody(resilience.body, call);
     const { deadlineHeader } = this.#settings;
     if (deadlineHeader !== undefined && call.deadline !== Infinity) {
-      this.config.headers.set(deadlineHeader, String(Math.floor(call.remaining())));
+      config.headers.set(deadlineHeader, String(Math.floor(call.remaining())));
     }
-    return attempt(this, call);
+    this.#running++;
+    return attempt(sending, call);
+  }
+
+  over(): void {
+    this.#running--;
   }
 
   received(response: AxiosResponse | undefined): void {
     this.#answer = response;
+  }
+
+  /**
+   * The request once more, for an attempt beside another one: the transport adapter keeps its cancel
+   * token in the config and changes the headers, and a body is read by one attempt alone.
+   */
+  #beside(): Sending {
+    const { config, adapter, users } = this;
+    const { headers } = config;
+    const own: InternalAxiosRequestConfig = {
+      ...config,
+      headers: Object.assign(Object.create(Object.getPrototypeOf(headers)), headers),
+    };
+    const factory = config.resilience?.body;
+    if (factory !== undefined) {
+      if (!this.#ownLength) own.headers.delete('content-length');
+      own.data = factory();
+    }
+    return {
+      config: own,
+      adapter,
+      users,
+      resendable: this.resendable,
+      canceled: (reason) => this.canceled(reason),
+      received: (response) => {
+        if (response !== undefined) response.config = config;
+        this.received(response);
+      },
+      over: () => {
+        this.over();
+        if (factory !== undefined) release(own.data);
+      },
+    };
   }
 
   /** The call has settled with `value`, which is an answer, or what a fallback gave instead of one. */
@@ -95,6 +141,8 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     const answer = this.#answer;
     if (value !== answer) this.#discard();
     this.#close();
+    // The attempt that it was made for may have lost.
+    if (this.#raced && this.config.resilience?.body !== undefined) release(this.config.data);
     return value === answer || isResponse(value)
       ? (value as AxiosResponse)
       : { data: value, status: 200, statusText: 'OK', headers: {}, config: this.config };
@@ -103,8 +151,9 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
   /** The call has settled with `error`; gives what the caller gets to see of it. */
   failed(error: unknown): unknown {
     if ((error as { response?: unknown } | null)?.response !== this.#answer) this.#discard();
-    if (this.#made !== undefined) release(this.#made);
     this.#close();
+    if (this.#made !== undefined) release(this.#made);
+    if (this.#raced) restoreConfig(error, this.config);
     if (this.#isCancellation(error)) return this.canceled(this.signal?.reason, error);
     if (isResilienceError(error)) return describeRefusal(error, this.config);
     return error;
@@ -159,6 +208,12 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     // axios itself makes a cancellation of whatever comes out of an adapter once its signal is aborted.
     return error === this.signal.reason || isCancel(error) || this.config.signal?.aborted === true;
   }
+}
+
+/** An error of an attempt that had a copy shows the request's own config. */
+function restoreConfig(error: unknown, config: InternalAxiosRequestConfig): void {
+  const shown = error as { config?: unknown } | null | undefined;
+  if (typeof shown === 'object' && shown?.config !== undefined) shown.config = config;
 }
 
 const names = new Map<string | undefined, string>();

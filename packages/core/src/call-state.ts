@@ -4,6 +4,7 @@
  * everything about aborts is made when somebody needs it.
  */
 import { type AbortLink, AbortNode, tellOne } from './abort-node.js';
+import type { AttemptBudget } from './attempt-budget.js';
 import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 import type { Clock } from './clock.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
@@ -139,6 +140,11 @@ export abstract class CallState implements Call {
     return new DerivedCall(this, options?.attempt ?? this.attempt, this.scope);
   }
 
+  /** A child that can be aborted by itself. Whoever makes it closes it when it has settled. */
+  fork(attempt: number): CallState {
+    return new ForkedCall(this, attempt, this.scope);
+  }
+
   /** The same call as seen by the layers of a nested pipeline. */
   within(scope: Scope): CallState {
     return new DerivedCall(this, this.attempt, scope);
@@ -228,6 +234,9 @@ export class RootCall extends CallState {
   private began: number;
   /** While the call is first walked in, which is synchronous, now is when it began. */
   walkingIn: boolean;
+  /** Whether a part of the call was aborted because another part gave the answer. */
+  raced: boolean;
+  private budgets: AttemptBudget | Set<AttemptBudget> | undefined;
 
   constructor(host: CallHost, operation: Operation, options: CallOptions | undefined) {
     super(undefined, undefined, 1, options?.deadline ?? Infinity, host.scope);
@@ -236,6 +245,22 @@ export class RootCall extends CallState {
     this.options = options;
     this.began = -1;
     this.walkingIn = true;
+    this.raced = false;
+    this.budgets = undefined;
+  }
+
+  /**
+   * Counts the call in a budget, however many of its layers share that; gives whether this was the
+   * first to ask, who has to tell the budget of the end as well.
+   */
+  deposit(budget: AttemptBudget, now: number): boolean {
+    const { budgets } = this;
+    if (budgets === budget || (budgets instanceof Set && budgets.has(budget))) return false;
+    if (budgets === undefined) this.budgets = budget;
+    else if (budgets instanceof Set) budgets.add(budget);
+    else this.budgets = new Set([budgets, budget]);
+    budget.deposit(now);
+    return true;
   }
 
   /** When the call began, read when it is first needed while the call is walked in. */
@@ -263,6 +288,13 @@ function callerSignal(options: CallOptions | undefined): AbortSignal | undefined
 function callerNode({ signal, cancellation }: CallOptions = {}): AbortNode {
   if (cancellation !== undefined && signal === undefined) return cancellation.node;
   return new AbortNode(cancellation?.node, signal);
+}
+
+/** A part of a call that runs beside other parts of it. */
+class ForkedCall extends DerivedCall {
+  protected override get abortable(): boolean {
+    return true;
+  }
 }
 
 /** Whether anybody hears the events of a scope. */

@@ -38,7 +38,7 @@ import {
 } from './layer.js';
 import type { Outcome } from './outcome.js';
 import { SingleLayer } from './single-layer.js';
-import { verdictOf } from './verdict.js';
+import { hasLost, verdictOf } from './verdict.js';
 
 type State =
   | { readonly kind: 'closed' }
@@ -225,7 +225,9 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     const { slowCallDuration } = this.#options;
     // The usual success needs no verdict, no duration and no time.
     const verdict =
-      outcome.ok && classify === undefined ? 'success' : verdictOf(classify, outcome, call).kind;
+      outcome.ok && classify === undefined && !hasLost(call)
+        ? 'success'
+        : verdictOf(classify, outcome, call).kind;
     if (state.kind === 'half-open' && probe !== undefined) state.probes.delete(probe);
     if (verdict === 'ignored') return;
     const failed = verdict === 'failure';

@@ -14,6 +14,7 @@ export type ResilienceErrorCode =
   | 'RESIL_RATE_LIMITED'
   | 'RESIL_THROTTLED'
   | 'RESIL_TIMEOUT'
+  | 'RESIL_HEDGE_LOST'
   | 'RESIL_OUTCOME_UNKNOWN'
   | `RESIL_${string}`;
 
@@ -179,6 +180,16 @@ export class TimeoutError extends ResilienceError {
   constructor(strategy: string, timeout: number) {
     super('RESIL_TIMEOUT', `'${strategy}' expired after ${Math.round(timeout)} ms`, { strategy });
     this.timeout = timeout;
+  }
+}
+
+/**
+ * Another attempt of a hedged call gave the answer. Code `RESIL_HEDGE_LOST`. It is the reason that the
+ * signals of the others are aborted with; no caller gets to see it.
+ */
+export class HedgeLostError extends ResilienceError {
+  constructor(strategy: string) {
+    super('RESIL_HEDGE_LOST', `another attempt of '${strategy}' gave the answer`, { strategy });
   }
 }
 

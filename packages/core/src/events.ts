@@ -3,6 +3,8 @@
  * dashboards) are listeners and nothing else. No event carries an argument or a value of a call.
  */
 
+import type { BudgetRefusal } from './attempt-budget.js';
+
 /** What every event carries. */
 export interface ResilienceEventBase {
   /** Name of the pipeline, if it has one. */
@@ -46,7 +48,37 @@ export type RetryEvent =
       /** The delays that were waited before, in ms. */
       readonly delays: readonly number[];
     }
-  | { readonly type: 'budget.exhausted'; readonly strategy: string };
+  | {
+      readonly type: 'budget.exhausted';
+      /** Name of the budget. */
+      readonly strategy: string;
+      /** What was refused. */
+      readonly wanted: 'retry' | 'hedge';
+      /** Why; `'refused'` by a budget that doesn't tell. */
+      readonly reason: BudgetRefusal['reason'];
+      /** What is used of the budget, and what may be; see {@link BudgetRefusal}. */
+      readonly used?: number | undefined;
+      readonly limit?: number | undefined;
+    };
+
+/** What a hedge does. `hedge` counts the extra attempts of a call from 1; 0 is the first attempt. */
+export type HedgeEvent =
+  | {
+      readonly type: 'hedge.started';
+      readonly strategy: string;
+      readonly hedge: number;
+      /** Whether the attempts before were slow, or one of them failed. */
+      readonly reason: 'delay' | 'failure';
+      /** Milliseconds since the attempt before. */
+      readonly delay: number;
+    }
+  | {
+      readonly type: 'hedge.won' | 'hedge.lost';
+      readonly strategy: string;
+      readonly hedge: number;
+      /** Milliseconds that the attempt ran until it gave the answer, or was aborted. */
+      readonly duration: number;
+    };
 
 /** Why retry did not go on: attempts used up, no time left, the server asked for a longer wait than allowed, no budget. */
 export type RetryStopReason = 'attempts' | 'deadline' | 'retry-after' | 'budget';
@@ -158,6 +190,7 @@ export interface FallbackEvent {
 export type ResilienceEventInput =
   | CallEvent
   | RetryEvent
+  | HedgeEvent
   | CircuitEvent
   | BulkheadEvent
   | RateLimitEvent

@@ -1,6 +1,6 @@
 // Calls and pipelines
 
-export type { AttemptBudget } from './attempt-budget.js';
+export type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
 export { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 // Bulkhead
 export { Bulkhead, type BulkheadOptions, bulkhead, bulkheadDefaults } from './bulkhead.js';
@@ -17,6 +17,13 @@ export {
 } from './circuit-breaker-options.js';
 // Time, chance and waiting
 export { type Clock, systemClock } from './clock.js';
+// Budgets
+export {
+  ConcurrencyBudget,
+  type ConcurrencyBudgetOptions,
+  concurrencyBudget,
+  concurrencyBudgetDefaults,
+} from './concurrency-budget.js';
 // Events
 export { type ErrorReporter, observe, report, reportErrorsTo } from './emitter.js';
 // Errors
@@ -24,6 +31,7 @@ export {
   BulkheadFullError,
   CircuitIsolatedError,
   CircuitOpenError,
+  HedgeLostError,
   isRefusal,
   isResilienceError,
   OutcomeUnknownError,
@@ -41,6 +49,7 @@ export type {
   CircuitEvent,
   CircuitReason,
   FallbackEvent,
+  HedgeEvent,
   RateLimitEvent,
   RateLimitReason,
   ResilienceEvent,
@@ -62,6 +71,8 @@ export {
   fallback,
   fallbackDefaults,
 } from './fallback.js';
+// Hedge
+export { Hedge, type HedgeOptions, hedge, hedgeDefaults } from './hedge.js';
 export { Keyed, type KeyedOptions, keyed, keyedDefaults } from './keyed.js';
 export {
   LatencyHistogram,

@@ -6,7 +6,7 @@
  * client retry at all. Counted in whole thousandths, as there. A retry withdraws when it is decided,
  * before it waits, so that retries in their backoff hold what they will use.
  */
-import type { AttemptBudget } from './attempt-budget.js';
+import type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
 import { type Clock, systemClock } from './clock.js';
 import {
   checkOptions,
@@ -88,6 +88,8 @@ export class RetryBudget implements AttemptBudget {
   readonly #floor: number;
   readonly #width: number;
   readonly #slots = new Float64Array(SLOTS);
+  /** By slot, the retries that were taken out in it. */
+  readonly #taken = new Float64Array(SLOTS);
   #turn = -Infinity;
   #sum = 0;
 
@@ -122,7 +124,16 @@ export class RetryBudget implements AttemptBudget {
     this.#turnTo(now);
     if (this.#sum + this.#floor < this.#withdrawal) return false;
     this.#add(-this.#withdrawal);
+    const slot = slotOf(this.#turn);
+    this.#taken[slot] = (this.#taken[slot] as number) + 1;
     return true;
+  }
+
+  /** Retries that were taken out in the window, and how many its calls and the floor allow. */
+  refusal(): BudgetRefusal {
+    const used = this.#taken.reduce((sum, taken) => sum + taken, 0);
+    const left = (this.#sum + this.#floor) / this.#withdrawal;
+    return { reason: 'window', used, limit: used + Math.max(0, left) };
   }
 
   #add(amount: number): void {
@@ -139,6 +150,7 @@ export class RetryBudget implements AttemptBudget {
       const slot = slotOf(turn - step);
       this.#sum -= this.#slots[slot] as number;
       this.#slots[slot] = 0;
+      this.#taken[slot] = 0;
     }
     this.#turn = turn;
   }

@@ -7,7 +7,7 @@
  * deadline, when the server asked for a longer wait than `maxRetryAfter`, when `classify` says that
  * repeating is not safe, or when the call is aborted, which ends a wait at once.
  */
-import type { AttemptBudget } from './attempt-budget.js';
+import { type AttemptBudget, budgetRule, endedIn, tellExhausted } from './attempt-budget.js';
 import { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
@@ -29,7 +29,6 @@ import {
   functionRule,
   nameRule,
   type OptionRules,
-  objectRule,
   oneOfRule,
 } from './validate.js';
 import { discard, verdictOf } from './verdict.js';
@@ -76,7 +75,11 @@ export interface RetryOptions {
    * @defaultValue `retryDefaults.maxRetryAfter` (30,000)
    */
   readonly maxRetryAfter?: number | undefined;
-  /** What retries are taken out of: a `retryBudget`, a `tokenBudget`, one of your own; `false` for no limit. Default: `false`; on in `standard`. */
+  /**
+   * What retries are taken out of: a `retryBudget`, a `concurrencyBudget`, a `tokenBudget`, one of your
+   * own; `false` for no limit. One budget may serve many retries and hedges. Default: `false`; on in
+   * `standard`.
+   */
   readonly budget?: AttemptBudget | false | undefined;
   /** Source of chance for the jitter. Default: `Math.random`. */
   readonly random?: Random | undefined;
@@ -114,13 +117,7 @@ const rules: OptionRules<RetryOptions> = {
   shouldRetry: functionRule,
   classify: functionRule,
   maxRetryAfter: durationRule(0, true),
-  budget: eitherRule(
-    oneOfRule(false),
-    objectRule(
-      'a budget (deposit, tryWithdraw)',
-      (value) => typeof value.deposit === 'function' && typeof value.tryWithdraw === 'function',
-    ),
-  ),
+  budget: eitherRule(oneOfRule(false), budgetRule),
   random: functionRule,
   name: nameRule,
   clock: clockRule,
@@ -166,10 +163,23 @@ export class Retry extends SingleLayer implements Strategy {
   }
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
+    const budget = this.#budget;
     const classify = this.#classify ?? (call as CallState).scope.classify;
     // Nobody looks at the duration of an outcome that is not classified.
-    const startedAt = classify === undefined && this.#budget === undefined ? 0 : call.now();
-    this.#budget?.deposit(startedAt);
+    const startedAt = classify === undefined && budget === undefined ? 0 : call.now();
+    if (budget === undefined) return this.#start(call, classify, startedAt, next);
+    const first = (call as CallState).root.deposit(budget, startedAt);
+    const result = this.#start(call, classify, startedAt, next);
+    return first && budget.callEnded !== undefined ? endedIn(budget, result) : result;
+  }
+
+  /** Makes the first attempt, and goes on from there. */
+  #start<T>(
+    call: Call,
+    classify: Classify | undefined,
+    startedAt: number,
+    next: (call: Call) => Promise<T>,
+  ): Promise<T> {
     const first = call.attempt === 1 ? call : call.derive({ attempt: 1 });
     const ended = (outcome: Outcome<T>): T | Promise<T> => {
       const delay = this.#decide(outcome, first, classify, []);
@@ -198,11 +208,16 @@ export class Retry extends SingleLayer implements Strategy {
     const delays: number[] = [];
     let attempt = firstCall;
     for (let delay: number | undefined = firstDelay; ; ) {
-      await sleep(call, delay);
-      if (call.aborted) throw call.reason;
-      delays.push(delay);
-      attempt = call.derive({ attempt: attempt.attempt + 1 });
-      const outcome = await outcomeOf(attempt, next);
+      let outcome: Outcome<T>;
+      try {
+        await sleep(call, delay);
+        if (call.aborted) throw call.reason;
+        delays.push(delay);
+        attempt = call.derive({ attempt: attempt.attempt + 1 });
+        outcome = await outcomeOf(attempt, next);
+      } finally {
+        this.#budget?.attemptEnded?.();
+      }
       delay = this.#decide(outcome, attempt, classify, delays);
       if (delay === undefined) return resultOf(outcome);
     }
@@ -232,7 +247,7 @@ export class Retry extends SingleLayer implements Strategy {
     const delay = Math.max(asked, this.#backoff(attempt.attempt, delays.at(-1)));
     if (delay >= attempt.remaining()) return stop('deadline');
     if (this.#budget?.tryWithdraw() === false) {
-      if (attempt.observed) attempt.emit({ type: 'budget.exhausted', strategy: this.#budget.name });
+      tellExhausted(attempt, this.#budget, 'retry');
       return stop('budget');
     }
     if (attempt.observed)

@@ -4,6 +4,7 @@ import { Bulkhead } from './bulkhead.js';
 import type { Call } from './call.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { Fallback } from './fallback.js';
+import { Hedge } from './hedge.js';
 import { Pipeline } from './pipeline.js';
 import { Retry } from './retry.js';
 import { retryBudget } from './retry-budget.js';
@@ -67,6 +68,34 @@ describe('standard', () => {
       ['bulkhead', Bulkhead],
     ] as const) {
       expect(kinds(standardOf({ [part]: false }))).not.toContain(kind);
+    }
+  });
+
+  it('has a hedge between retry and circuit breaker where it is asked for', () => {
+    expect(kinds(standardOf({ hedge: {} }))).toEqual([
+      Timeout,
+      Retry,
+      Hedge,
+      CircuitBreaker,
+      Bulkhead,
+      Timeout,
+    ]);
+    expect(kinds(standardOf({ hedge: false }))).not.toContain(Hedge);
+    expect(kinds(standardOf({ hedge: {}, retry: false }))).toContain(Hedge);
+  });
+
+  it('takes hedges out of the budget of the retry, unless they have their own', async () => {
+    const slow = ({ attempt }: Call): Promise<number> =>
+      new Promise((resolve) => clock.schedule(() => resolve(attempt), attempt === 1 ? 100 : 10));
+    for (const [own, expected] of [
+      [undefined, 1],
+      [false, 2],
+      [retryBudget({ clock, minPerSecond: 10 }), 2],
+    ] as const) {
+      const shared = retryBudget({ clock, ratio: 0, minPerSecond: 0 });
+      const calls = standardOf({ retry: { budget: shared }, hedge: { delay: 20, budget: own } });
+      const call = calls.execute(slow, { idempotent: true });
+      expect(await clock.runUntilSettled(call)).toBe(expected);
     }
   });
 

@@ -2,11 +2,12 @@
  * The standard pipeline: what protects a call to another service, with numbers that are safe in
  * production, and a check that the numbers make sense together.
  *
- *   fallback > total timeout > retry with a budget > circuit breaker > bulkhead > attempt timeout
+ *   fallback > total timeout > retry with a budget > hedge > circuit breaker > bulkhead > attempt timeout
  *
  * The order is that of Microsoft.Extensions.Http.Resilience with the bulkhead moved inside the retry,
  * so that a call in its backoff holds no permit; its two rules (attempt timeout within the total,
- * breaker window of at least two attempt timeouts) are checked here too.
+ * breaker window of at least two attempt timeouts) are checked here too. A hedge is there only where it
+ * is asked for.
  */
 import { longestDelay } from './backoff.js';
 import { type BulkheadOptions, bulkhead } from './bulkhead.js';
@@ -14,6 +15,7 @@ import { circuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
 import { type Clock, systemClock } from './clock.js';
 import { type FallbackFunction, fallback } from './fallback.js';
+import { type HedgeOptions, hedge } from './hedge.js';
 import type { Layer } from './layer.js';
 import type { Classify } from './outcome.js';
 import { Pipeline } from './pipeline.js';
@@ -54,6 +56,13 @@ export interface StandardOptions {
   readonly attemptTimeout?: number | false | undefined;
   /** Overrides of the retry; its budget is one of this pipeline's own unless it is given. */
   readonly retry?: RetryOptions | false | undefined;
+  /**
+   * A second copy of what is slow, for idempotent calls: options of a hedge, `{}` for its defaults. It
+   * shares the budget of the retry unless it is given one.
+   *
+   * @defaultValue `false`
+   */
+  readonly hedge?: HedgeOptions | false | undefined;
   /** Overrides of the circuit breaker, on top of `standardDefaults.circuitBreaker`. */
   readonly circuitBreaker?: CircuitBreakerOptions | false | undefined;
   /** Overrides of the bulkhead, on top of `standardDefaults.bulkhead`. */
@@ -108,6 +117,7 @@ export const standardRules: OptionRules<StandardOptions> = {
   totalTimeout: limitRule,
   attemptTimeout: limitRule,
   retry: partRule,
+  hedge: partRule,
   circuitBreaker: partRule,
   bulkhead: partRule,
   fallback: eitherRule(functionRule, off),
@@ -142,10 +152,11 @@ export function standard(options: StandardOptions = {}): Pipeline {
   if (options.fallback) layers.push(fallback(options.fallback));
   if (totalTimeout !== false)
     layers.push(timeout({ name: 'total timeout', duration: totalTimeout }));
-  if (retryOptions !== false) {
-    const budget = retryOptions.budget ?? retryBudget({ clock });
-    layers.push(retry({ random, ...retryOptions, budget }));
-  }
+  const budget =
+    retryOptions === false ? undefined : (retryOptions.budget ?? retryBudget({ clock }));
+  if (retryOptions !== false) layers.push(retry({ random, ...retryOptions, budget }));
+  if (options.hedge)
+    layers.push(hedge({ ...options.hedge, budget: options.hedge.budget ?? budget }));
   if (breakerOptions !== false) layers.push(circuitBreaker({ name, clock, ...breakerOptions }));
   if (options.bulkhead !== false) {
     layers.push(bulkhead({ name, ...standardDefaults.bulkhead, ...options.bulkhead }));

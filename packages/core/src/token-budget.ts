@@ -9,7 +9,7 @@
  * tokenRatio / (1 + tokenRatio) of the attempts fail. Counted in whole thousandths, so that fifty
  * times 0.1 is exactly 5. As there, a failure counts only if repeating it would have been allowed.
  */
-import type { AttemptBudget } from './attempt-budget.js';
+import type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
 import { checkOptions, nameRule, type OptionRules } from './validate.js';
 
 /** Options of {@link tokenBudget}. */
@@ -87,6 +87,12 @@ export class TokenBudget implements AttemptBudget {
   /** Gives whether a retry is allowed. It costs nothing: the failure before it did. */
   tryWithdraw(): boolean {
     return this.#tokens * 2 > this.#most;
+  }
+
+  /** Tokens that failures have cost, and how many they may. */
+  refusal(): BudgetRefusal {
+    const used = (this.#most - this.#tokens) / SCALE;
+    return { reason: 'tokens', used, limit: this.#most / 2 / SCALE };
   }
 
   /** Counts an attempt that ended. */

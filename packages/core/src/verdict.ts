@@ -1,5 +1,6 @@
 /** The rules that hold whatever `classify` says, and the default for when there is none. */
 import type { Call } from './call.js';
+import type { CallState } from './call-state.js';
 import { report } from './emitter.js';
 import { isRefusal, isResilienceError } from './errors.js';
 import type { Classify, Outcome, Verdict, VerdictKind } from './outcome.js';
@@ -19,9 +20,11 @@ const byKind: Record<VerdictKind, Verdict> = {
  * What an outcome means for a layer.
  *
  * The caller's own cancellation, and a call that was refused or ended before its operation began, say
- * nothing about the dependency. A call cut short by one of our timeouts is a failure of the dependency.
+ * nothing about the dependency, and so does an attempt that lost to a hedge, however it ended. A call
+ * cut short by one of our timeouts is a failure of the dependency.
  */
 export function verdictOf(classify: Classify | undefined, outcome: Outcome, call: Call): Verdict {
+  if (hasLost(call)) return lost(ask(classify, outcome, call));
   if (outcome.ok) return ask(classify, outcome, call) ?? SUCCESS;
   const expired = isTimeout(outcome.error);
   if (isRefusal(outcome.error) || call.cancelled) return IGNORED;
@@ -29,6 +32,18 @@ export function verdictOf(classify: Classify | undefined, outcome: Outcome, call
   const verdict = ask(classify, outcome, call) ?? failure(call);
   const bare = verdict === SUCCESS || verdict === IGNORED;
   return expired && bare ? failure(call) : verdict;
+}
+
+/** Whether the call was aborted because another attempt gave the answer. */
+export function hasLost(call: Call): boolean {
+  if ((call as Partial<CallState>).root?.raced !== true || !call.aborted) return false;
+  return isResilienceError(call.reason) && call.reason.code === 'RESIL_HEDGE_LOST';
+}
+
+/** Nobody will read what it holds. */
+function lost(verdict: Verdict | undefined): Verdict {
+  if (verdict?.discard === undefined) return IGNORED;
+  return { kind: 'ignored', repeat: false, discard: verdict.discard };
 }
 
 /** What `classify` says; `undefined` if there is none or it fails. */

@@ -5,10 +5,12 @@ import {
   type Call,
   circuitBreaker,
   fallback,
+  hedge,
   isResilienceError,
   keyed,
   pipeline,
   retry,
+  retryBudget,
   standard,
   timeout,
 } from '../src/index.js';
@@ -108,6 +110,105 @@ describe('composition', () => {
       expect(breaker.state).toBe('closed');
       await clock.runUntilSettled(calls.execute(fail)).catch(() => {});
       expect(breaker.state).toBe('open');
+    });
+  });
+
+  describe('retry > hedge', () => {
+    const idempotent = { idempotent: true } as const;
+
+    it('counts a call once in the budget that they share, and repeats what all attempts failed in', async () => {
+      const budget = retryBudget({ clock, ratio: 1, minPerSecond: 1 });
+      const before = budget.balance;
+      const calls = pipeline(
+        retry({ maxAttempts: 2, baseDelay: 100, jitter: 'none', budget }),
+        hedge({ delay: 50, budget }),
+      );
+      const recorder = recordEvents(calls);
+      const operation = vi.fn(fail);
+      await expect(clock.runUntilSettled(calls.execute(operation, idempotent))).rejects.toBe(down);
+      // Two attempts of the retry, each with a hedge at once after its failure.
+      expect([operation.mock.calls.length, clock.now()]).toEqual([4, 100]);
+      expect(budget.balance).toBe(before + 1 - 3);
+      expect(recorder.types).toEqual([
+        'call.started',
+        'hedge.started',
+        'retry.scheduled',
+        'hedge.started',
+        'retry.exhausted',
+        'call.failed',
+      ]);
+    });
+
+    it('stops both when it is empty', async () => {
+      const budget = retryBudget({ clock, ratio: 0, minPerSecond: 0.1 });
+      const calls = pipeline(
+        retry({ maxAttempts: 5, baseDelay: 100, budget }),
+        hedge({ delay: 50, maxHedges: 5, budget }),
+      );
+      const recorder = recordEvents(calls);
+      const operation = vi.fn(fail);
+      await expect(clock.runUntilSettled(calls.execute(operation, idempotent))).rejects.toBe(down);
+      expect(operation).toHaveBeenCalledTimes(2);
+      expect(recorder.of('budget.exhausted').map(({ wanted, reason }) => [wanted, reason])).toEqual(
+        [
+          ['hedge', 'window'],
+          ['retry', 'window'],
+        ],
+      );
+    });
+  });
+
+  describe('hedge > retry', () => {
+    it('ends the backoff of the attempt that lost', async () => {
+      const calls = pipeline({ clock }, hedge({ delay: 50, budget: false }), again(3, 1_000));
+      let runs = 0;
+      const operation = vi.fn(() => (++runs === 1 ? fail() : 'second'));
+      const call = calls.execute(operation, { idempotent: true });
+      expect(await clock.runUntilSettled(call)).toBe('second');
+      expect(clock.now()).toBe(50);
+      await clock.advance(10_000);
+      expect([operation.mock.calls.length, clock.pending]).toEqual([2, 0]);
+    });
+  });
+
+  describe('hedge > timeout', () => {
+    it('starts the next attempt when one is cut short', async () => {
+      const calls = pipeline(
+        { clock },
+        hedge({ delay: Infinity, budget: false }),
+        timeout({ duration: 100 }),
+      );
+      const operation = vi.fn(({ attempt }: Call) => (attempt === 1 ? hang() : 'second'));
+      const call = calls.execute<unknown>(operation, { idempotent: true });
+      expect(await clock.runUntilSettled(call)).toBe('second');
+      expect(clock.now()).toBe(100);
+    });
+  });
+
+  describe('fallback > hedge', () => {
+    it('answers when all attempts have failed', async () => {
+      const calls = pipeline(
+        { clock },
+        fallback(() => 'instead'),
+        hedge({ delay: 50 }),
+      );
+      const operation = vi.fn(fail);
+      expect(
+        await clock.runUntilSettled(calls.execute<unknown>(operation, { idempotent: true })),
+      ).toBe('instead');
+      expect(operation).toHaveBeenCalledTimes(2);
+    });
+  });
+
+  describe('pipeline > hedge in a nested pipeline', () => {
+    it('hedges, under the name of the nested one', async () => {
+      const inner = pipeline('inner', hedge({ delay: 50, budget: false }));
+      const calls = pipeline({ name: 'outer', clock }, timeout({ duration: 1_000 }), inner);
+      const recorder = recordEvents(calls);
+      const operation = ({ attempt }: Call) => (attempt === 1 ? hang() : 'second');
+      const call = calls.execute<unknown>(operation, { idempotent: true });
+      expect(await clock.runUntilSettled(call)).toBe('second');
+      expect(recorder.of('hedge.won')).toMatchObject([{ pipeline: 'inner', attempt: 2, at: 50 }]);
     });
   });
 

@@ -3,7 +3,9 @@ import { describe, it } from 'vitest';
 import {
   bulkhead,
   circuitBreaker,
+  concurrencyBudget,
   fallback,
+  hedge,
   pipeline,
   rateLimiter,
   retry,
@@ -108,6 +110,38 @@ describeLayerContract({
 
 describeLayerContract({
   runner,
+  name: 'retry with a concurrency budget',
+  create: ({ random }) => retry({ random, budget: concurrencyBudget() }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'hedge',
+  create: ({ clock }) => hedge({ clock, idempotent: true, delay: HOUR }),
+  refuses: [[() => hedge({ maxHedges: 0 }), /maxHedges.*0/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'hedge by extra load',
+  create: ({ clock }) => hedge({ clock, idempotent: true, minimumCalls: 1 }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'hedge with a budget',
+  create: ({ clock }) =>
+    hedge({ clock, idempotent: true, delay: HOUR, budget: concurrencyBudget(), maxHedges: 3 }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'hedge of what may not run twice',
+  create: ({ clock }) => hedge({ clock }),
+});
+
+describeLayerContract({
+  runner,
   name: 'timeout',
   create: () => timeout({ duration: HOUR }),
   refuses: [[() => timeout({ duration: 0 }), /duration.*0/]],
@@ -138,6 +172,7 @@ describeLayerContract({
       'inner',
       timeout({ duration: HOUR }),
       retry({ maxAttempts: 2, random }),
+      hedge({ clock, idempotent: true, delay: HOUR }),
       circuitBreaker({ clock, failureThreshold: 1_000 }),
       bulkhead({ maxConcurrentCalls: 10 }),
       timeout({ duration: HOUR - 1 }),

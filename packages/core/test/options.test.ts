@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import {
   bulkhead,
   circuitBreaker,
+  concurrencyBudget,
   fallback,
+  hedge,
   InvalidOptionError,
   keyed,
   LatencyHistogram,
@@ -70,6 +72,15 @@ const part = ['an options object, or one of false', [true, 1, 'on', null, () => 
 const limit = [
   'a number of milliseconds above 0, or one of false',
   [...neverDuration.filter((value) => value !== true), 0, true, infinity],
+] as const;
+
+const budget = [
+  'one of false, or a budget (deposit, tryWithdraw)',
+  [true, 0.2, null, {}, { deposit: () => {} }, 'shared', () => 1],
+] as const;
+const duringWindow = [
+  '{ duration } (milliseconds above 0)',
+  [{}, { duration: 0 }, { duration: -1 }, { duration: nan }, { calls: 5 }, 10_000, null],
 ] as const;
 
 const snapshot = {
@@ -155,10 +166,7 @@ const rows: Row[] = [
     shouldRetry: fn,
     classify: fn,
     maxRetryAfter: durationOrInfinity,
-    budget: [
-      'one of false, or a budget (deposit, tryWithdraw)',
-      [true, 0.2, null, {}, { deposit: () => {} }, 'shared', () => 1],
-    ],
+    budget,
     random: fn,
     name,
     clock,
@@ -166,12 +174,27 @@ const rows: Row[] = [
   ...rowsOf('retryBudget', retryBudget, {
     ratio: ['a number from 0 to 1000', [...neverNumber, 1_000.1, infinity]],
     minPerSecond: ['a number of at least 0', [...neverNumber, infinity]],
-    window: [
-      '{ duration } (milliseconds above 0)',
-      [{}, { duration: 0 }, { duration: -1 }, { duration: nan }, { calls: 5 }, 10_000, null],
-    ],
+    window: duringWindow,
     name,
     clock,
+  }),
+  ...rowsOf('hedge', hedge, {
+    maxExtraLoad: ratio,
+    delay: durationOrInfinity,
+    maxHedges: count,
+    minDelay: duration,
+    minimumCalls: count,
+    window: duringWindow,
+    budget,
+    idempotent: ['true or false', ['yes', 0, 1, null, {}, () => true]],
+    classify: fn,
+    name,
+    clock,
+  }),
+  ...rowsOf('concurrencyBudget', concurrencyBudget, {
+    ratio: ['a number of at least 0', [...neverNumber, infinity]],
+    minConcurrentAttempts: ['a whole number of at least 0', [...neverCount, infinity]],
+    name,
   }),
   ...rowsOf('tokenBudget', tokenBudget, {
     maxTokens: ['a whole number from 1 to 1000', [...neverCount, 0, 1_001, infinity]],
@@ -220,10 +243,7 @@ const rows: Row[] = [
   }),
   ...rowsOf('LatencyHistogram', (options) => new LatencyHistogram(options), {
     relativeErrorRatio: ['a ratio from 0.001 to 0.2', [...neverNumber, 0, 0.0009, 0.21, 1]],
-    window: [
-      '{ duration } (milliseconds above 0)',
-      [{}, { duration: 0 }, { duration: -1 }, { duration: nan }, { calls: 5 }, 10_000, null],
-    ],
+    window: duringWindow,
     clock,
   }),
   ...rowsOf('pipeline', (options) => pipeline(options, timeout()), {
@@ -238,6 +258,7 @@ const rows: Row[] = [
     totalTimeout: limit,
     attemptTimeout: limit,
     retry: part,
+    hedge: part,
     circuitBreaker: part,
     bulkhead: part,
     fallback: ['a function, or one of false', neverFunction],
@@ -276,6 +297,8 @@ describe('options', () => {
     ['circuitBreaker', circuitBreaker],
     ['retry', retry],
     ['retryBudget', retryBudget],
+    ['concurrencyBudget', concurrencyBudget],
+    ['hedge', hedge],
     ['tokenBudget', tokenBudget],
     ['rateLimiter', rateLimiter],
     ['throttle', throttle],
@@ -351,6 +374,26 @@ describe('options', () => {
       'retry.maxDelay must be a number of milliseconds of at least 100, but got 99',
     ],
     [
+      'delay with maxExtraLoad',
+      () => hedge({ delay: 50, maxExtraLoad: 0.02 }),
+      'hedge.maxExtraLoad must be left out where delay is given, but got 0.02',
+    ],
+    [
+      'delay with minDelay',
+      () => hedge({ delay: 50, minDelay: 5 }),
+      'hedge.minDelay must be left out where delay is given, but got 5',
+    ],
+    [
+      'delay with minimumCalls',
+      () => hedge({ delay: 50, minimumCalls: 5 }),
+      'hedge.minimumCalls must be left out where delay is given',
+    ],
+    [
+      'delay with window',
+      () => hedge({ delay: 50, window: { duration: 5 } }),
+      'hedge.window must be left out where delay is given',
+    ],
+    [
       'no function for fallback',
       () => fallback(1 as never),
       'fallback: fn must be a function, but got 1',
@@ -385,6 +428,10 @@ describe('options', () => {
     retry({ maxAttempts: infinity, maxRetryAfter: infinity });
     retryBudget({ ratio: 0, minPerSecond: 0, window: { duration: 1 } });
     retryBudget({ ratio: 1_000 });
+    concurrencyBudget({ ratio: 0, minConcurrentAttempts: 0 });
+    hedge({ maxExtraLoad: 1, maxHedges: 1, minDelay: 0, minimumCalls: 1, budget: false });
+    hedge({ delay: 0 });
+    hedge({ delay: infinity, budget: retryBudget() });
     bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 0, queueTimeout: 0, timeout: infinity });
     bulkhead({ maxConcurrentCalls: infinity, queueTimeout: infinity });
     rateLimiter({ maxCalls: 1, interval: 0.1, maxQueueSize: 0, queueTimeout: infinity });

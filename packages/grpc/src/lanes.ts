@@ -2,11 +2,19 @@
  * The ways through one pipeline, by kind of call:
  *
  * - `unary`: the pipeline as it is.
- * - `serverStream`: all of it until the first message; guards hold until the stream ends.
+ * - `serverStream`: all of it until the first message, without a hedge; guards hold until the stream
+ *   ends.
  * - `streaming`: for streams of the client's, guards alone. What was streamed can't be sent again, and
  *   how long it takes is up to the caller.
  */
-import type { Call, CircuitBreaker, Guard, Pipeline, Strategy } from '@resil/core';
+import {
+  type Call,
+  type CircuitBreaker,
+  type Guard,
+  Hedge,
+  type Pipeline,
+  type Strategy,
+} from '@resil/core';
 import { StreamGuard, type StreamProgress } from './stream-guard.js';
 
 /** The ways through one pipeline. */
@@ -28,7 +36,7 @@ export function lanesOf(pipeline: Pipeline): Lanes {
     const breakers: CircuitBreaker[] = [];
     const serverStream = pipeline.narrow((layer) => {
       if (isBreaker(layer)) breakers.push(layer);
-      if (!isGuard(layer)) return true;
+      if (!isGuard(layer)) return !(layer instanceof Hedge);
       const guard = new StreamGuard(layer, progressOf);
       guards.set(layer, guard);
       return guard;

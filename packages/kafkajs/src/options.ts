@@ -26,7 +26,7 @@ import type { ConsumerOptions } from './consumer-options.js';
 import type { Outbox } from './outbox.js';
 
 /** Options of {@link resilient}: those of the standard pipeline, and those that only Kafka has. */
-export interface KafkaOptions extends Omit<StandardOptions, 'key' | 'fallback'> {
+export interface KafkaOptions extends Omit<StandardOptions, 'key' | 'fallback' | 'hedge'> {
   /**
    * What shares a circuit breaker and limits: all sends of a producer, or those to one topic.
    *
@@ -160,6 +160,14 @@ export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
     throw new InvalidOptionError('resilient options', options, 'must be an object');
   }
   const { keyBy, key, pipeline, consumer, fallback, ...rest } = options;
+  const { hedge } = rest as StandardOptions;
+  if (hedge !== undefined && hedge !== false) {
+    throw new InvalidOptionError(
+      'resilient.hedge',
+      hedge,
+      'must be left out: what kafkajs has begun to send is not called back',
+    );
+  }
   const { name = kafkaDefaults.name, clock, random, ...parts } = rest;
   checkOptions('resilient', { name, key, keyBy, clock, pipeline, consumer }, rules);
   const outbox = isOutbox(fallback) ? fallback : undefined;

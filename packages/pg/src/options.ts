@@ -17,7 +17,7 @@ import {
 } from '@resil/core';
 
 /** Options of {@link resilient}: those of the standard pipeline, and those that only a pool has. */
-export interface PgOptions extends Omit<StandardOptions, 'key'> {
+export interface PgOptions extends Omit<StandardOptions, 'key' | 'hedge'> {
   /**
    * Groups calls for breaker, budget and events. A query's own `resilience.key` goes first.
    *
@@ -194,6 +194,7 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
     key,
     ...rest
   } = options;
+  refuseHedge(rest);
   const { name = pgDefaults.name, clock, random, ...parts } = rest;
   checkOptions(
     'resilient',
@@ -241,6 +242,16 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
       random,
     },
   };
+}
+
+/** What a call knows of where its query is, it knows of one attempt at a time. */
+function refuseHedge(options: StandardOptions): void {
+  if (options.hedge === undefined || options.hedge === false) return;
+  throw new InvalidOptionError(
+    'resilient.hedge',
+    options.hedge,
+    'must be left out: a query does not run on two connections at once',
+  );
 }
 
 /** Where one of the two is given, the other's default gives way to it. */
