@@ -253,6 +253,7 @@ describe('bad input', async () => {
     [{ nonsense: 1 }, /nonsense/],
     [{ attemptTimeout: -1 }, /attemptTimeout.*-1/],
     [{ consumer: 7 }, /consumer.*7/],
+    [{ hedge: {} }, /resilient\.hedge must be left out/],
     [{ pipeline: () => undefined, retry: false }, /retry.*pipeline/],
   ])('refuses the options %j', (options, message) => {
     expect(() => resilient(client(), options as never)).toThrow(message);

@@ -74,6 +74,7 @@ describeAdapterContract<Bench, pg.Pool>({
     [{ sendDeadline: 1 }, /resilient\.sendDeadline.*1/],
     [{ onConnectionLost: {} }, /resilient\.onConnectionLost/],
     [{ pipeline: {} }, /resilient\.pipeline/],
+    [{ hedge: {} }, /resilient\.hedge must be left out.*two connections/],
     [{ pipeline: () => undefined, retry: false }, /resilient\.retry.*pipeline/],
     [{ pipeline: () => undefined }, /must be a guard|pipeline/],
   ],
