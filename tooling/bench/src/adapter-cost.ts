@@ -3,7 +3,7 @@
  * the difference between them (A/A) is what the machine and the method add by themselves.
  */
 import { nanoseconds, type PartReport } from './report.js';
-import { type Contender, concurrently, measure } from './rounds.js';
+import { type Contender, concurrently, measure, survivalOf } from './rounds.js';
 
 const MAX_SHARE = 0.05;
 
@@ -46,22 +46,34 @@ export async function adapterCost(
   const base = (name: string): number =>
     (wall.ratio(name, bare.name) + wall.ratio(name, control.name)) / 2 - 1;
   const beyond = base(wrapped.name) - noise;
-  const rows = contenders.map(({ name }) => {
+  const rows: string[][] = [];
+  for (const contender of contenders) {
+    const { name } = contender;
     const [low, high] = wall.spread(name);
-    return [
+    const survival = await survivalOf(contender, concurrently(inFlight));
+    rows.push([
       name,
       `${(1e9 / wall.cost(name)).toFixed(0)}/s`,
       `${(1e9 / high).toFixed(0)} – ${(1e9 / low).toFixed(0)}/s`,
       percent(wall.ratio(name, bare.name) - 1),
       nanoseconds(measured.cost(name)),
       percent(measured.ratio(name, bare.name) - 1),
-    ];
-  });
+      `${(Math.max(0, survival) / 1_000).toFixed(1)} kB`,
+    ]);
+  }
   return {
     tables: [
       {
         title: `${host} on loopback, ${inFlight} calls in flight`,
-        head: ['client', 'throughput', 'middle half', 'time ÷ bare', 'CPU per call', 'CPU ÷ bare'],
+        head: [
+          'client',
+          'throughput',
+          'middle half',
+          'time ÷ bare',
+          'CPU per call',
+          'CPU ÷ bare',
+          'outlives a scavenge',
+        ],
         rows,
       },
     ],

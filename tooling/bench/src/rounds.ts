@@ -139,6 +139,24 @@ export async function allocationOf(contender: Contender, loop: Loop = awaitEach)
   return medianOf(samples);
 }
 
+/**
+ * Bytes of one call that outlive the collection of young objects that follows: something still holds
+ * them, so that they are copied, and freed by a full collection only.
+ */
+export async function survivalOf(contender: Contender, loop: Loop = awaitEach): Promise<number> {
+  // Few, so that hardly any collection comes in between.
+  const calls = 200;
+  const samples: number[] = [];
+  for (let round = 0; round < 9; round++) {
+    collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    await loop(contender.call, calls);
+    globalThis.gc?.({ type: 'minor' });
+    samples.push((process.memoryUsage().heapUsed - before) / calls);
+  }
+  return medianOf(samples);
+}
+
 /** Collects garbage now; the bench runs with `--expose-gc`. */
 export function collectGarbage(): void {
   if (globalThis.gc === undefined) throw new Error('run with --expose-gc');
