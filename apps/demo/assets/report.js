@@ -34,7 +34,7 @@ function frame(color, { labels = false, marks = {} } = {}) {
     grid: {
       left: 58,
       right: 16,
-      top: labels || (narrow.matches && marks === LINES) ? 56 : 34,
+      top: labels ? 70 : narrow.matches && marks === LINES ? 56 : 34,
       bottom: 26,
     },
     legend: {
@@ -81,9 +81,13 @@ function faults(color, labels) {
       color: color('soft'),
       fontSize: 12,
     },
+    // In two rows, as some faults are shorter than their names.
     data: data.phases
       .filter(({ fault }) => fault)
-      .map(({ title, from, to }) => [{ name: title, xAxis: from }, { xAxis: to }]),
+      .map(({ title, from, to }, index) => [
+        { name: title, xAxis: from, label: { distance: index % 2 === 0 ? 4 : 19 } },
+        { xAxis: to },
+      ]),
   };
 }
 
@@ -165,7 +169,8 @@ function latency(color) {
 }
 
 const STATES = ['closed', 'half-open', 'open'];
-const CIRCUITS = ['orders', 'prices'];
+// From the bottom up: the last step of an order first.
+const CIRCUITS = [...new Set(data.guarded.circuits.map(({ circuit }) => circuit))].reverse();
 
 function circuits(color) {
   const base = frame(color);
@@ -234,6 +239,7 @@ const drawings = {
   latency,
   circuits,
   waiting: small('waiting', ''),
+  kept: small('kept', ''),
   sockets: small('sockets', ''),
   memory: small('memory', ' MB'),
 };
@@ -242,7 +248,9 @@ function draw() {
   const color = colorsOfPage();
   for (const chart of charts.splice(0)) chart.dispose();
   for (const [id, options] of Object.entries(drawings)) {
-    const chart = echarts.init(document.getElementById(id), null, { renderer: 'svg' });
+    const element = document.getElementById(id);
+    if (element === null) continue;
+    const chart = echarts.init(element, null, { renderer: 'svg' });
     chart.setOption(options(color));
     charts.push(chart);
   }

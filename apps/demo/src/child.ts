@@ -20,6 +20,9 @@ interface Report<Event> {
   readonly event: Event;
 }
 
+/** The child's side: number of the open file that it was given. */
+export const INHERITED_FILE = 4;
+
 /** A running child. `Ask` is what it can be asked, `Event` what it reports by itself. */
 export class Child<Ask, Event> {
   readonly name: string;
@@ -28,13 +31,26 @@ export class Child<Ask, Event> {
   readonly #ended: Promise<never>;
   #questions = 0;
 
-  /** Starts a main file of this package, built. It gets `options` as JSON. */
-  constructor(name: string, main: string, options: unknown, onEvent: (event: Event) => void) {
+  /** Starts a main file of this package, built. It gets `options` as JSON, and the open file `inherited` if need be. */
+  constructor(
+    name: string,
+    main: string,
+    options: unknown,
+    onEvent: (event: Event) => void,
+    inherited?: number,
+  ) {
     this.name = name;
     // The same file from `src` and from `dist`: a process of its own has no loader for sources.
     const file = fileURLToPath(new URL(`../dist/${main}`, import.meta.url));
     this.#process = fork(file, [JSON.stringify(options)], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // An open file becomes INHERITED_FILE.
+      stdio: [
+        'ignore',
+        'inherit',
+        'inherit',
+        'ipc',
+        ...(inherited === undefined ? [] : [inherited]),
+      ],
       execArgv: [],
       // Away from the terminal's Ctrl-C: the parent ends its children itself, in order.
       detached: true,

@@ -26,6 +26,8 @@ export interface Curves {
   readonly p50: readonly Point[];
   readonly p99: readonly Point[];
   readonly waiting: readonly Point[];
+  /** Events in the outbox. */
+  readonly kept: readonly Point[];
   readonly sockets: readonly Point[];
   /** In MB. */
   readonly memory: readonly Point[];
@@ -36,7 +38,7 @@ export interface Curves {
 export const NEVER = 100_000;
 
 /** Names of the circuits, in the order of a call. */
-const CIRCUITS = ['prices', 'orders'];
+const CIRCUITS = ['prices', 'inventory', 'orders', 'events'];
 
 /** Draws up the curves of a run. `step` is the time that a point stands for, in ms. */
 export function curvesOf(record: RunRecord, step: number): Curves {
@@ -71,9 +73,10 @@ export function curvesOf(record: RunRecord, step: number): Curves {
     p50: quantile(0.5),
     p99: quantile(0.99),
     waiting: sampled(service, end, ({ inFlight }) => inFlight),
+    kept: sampled(service, end, ({ kept }) => kept),
     sockets: sampled(outside, end, ({ sockets }) => sockets),
     memory: sampled(service, end, ({ memory }) => memory / 2 ** 20),
-    circuits: record.protected ? spansOf(record.circuits, end) : [],
+    circuits: record.protected ? spansOf(record, end) : [],
   };
 }
 
@@ -87,8 +90,9 @@ function sampled<Sample extends { readonly at: number }>(
     .map((sample) => [round(sample.at / 1_000), round(value(sample))]);
 }
 
-function spansOf(changes: readonly CircuitChange[], end: number): CircuitSpan[] {
-  return CIRCUITS.flatMap((circuit) => {
+function spansOf({ circuits: changes, scenario }: RunRecord, end: number): CircuitSpan[] {
+  const circuits = CIRCUITS.filter((circuit) => circuit !== 'events' || scenario.kafka);
+  return circuits.flatMap((circuit) => {
     const spans: CircuitSpan[] = [];
     let from = 0;
     let state: CircuitChange['state'] = 'closed';

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { figuresOf, type PhaseFigures, percentile } from './figures.js';
+import { ledgerOf } from './ledger.js';
 import type { OrderOutcome, RunRecord } from './record.js';
 import { type PlannedOrder, patience, plannedOrders, scenario } from './scenario.js';
 
-const whole = scenario({ short: false, seed: 3 });
+const whole = scenario({ short: false, seed: 3, kafka: true });
 const plan = plannedOrders(whole);
 
 /** A run in which each order ended as it is told. */
@@ -15,24 +16,24 @@ function record(end: (order: PlannedOrder) => Partial<OrderOutcome> | undefined)
       phase,
       start: phase.start,
       lifted: phase.lift,
+      outage: phase.duration,
       end: phase.end,
     })),
     outcomes: plan.map((order): OrderOutcome | undefined => {
       const own = end(order);
       const { index } = order;
-      const well = { index, latency: 50, acknowledged: true, fresh: true, rewritten: false };
-      return own && { ...well, ...own };
+      const well = { index, latency: 50, acknowledged: true, fresh: true };
+      return own && { ...well, rewritten: false, kept: false, ...own };
     }),
     circuits: [],
     events: {},
-    service: [{ at: 1_000, memory: 5, inFlight: 0 }],
-    // One request for each order, seen every 100 ms.
-    outside: Array.from({ length: whole.end / 100 + 1 }, (_, sample) => ({
-      at: sample * 100,
-      sockets: 3,
-      priceHits: plan.filter(({ arrival }) => arrival < sample * 100).length,
-    })),
-    ledger: { acknowledged: 0, lost: [], doubled: [], unacknowledged: 0, rewritten: 0 },
+    service: [{ at: 1_000, memory: 5, inFlight: 0, kept: 0 }],
+    // One price and two reservations for each order, seen every 100 ms.
+    outside: Array.from({ length: whole.end / 100 + 1 }, (_, sample) => {
+      const arrived = plan.filter(({ arrival }) => arrival < sample * 100).length;
+      return { at: sample * 100, sockets: 3, priceHits: arrived, stockHits: 2 * arrived };
+    }),
+    ledger: ledgerOf([], [], { orders: [], reservations: [], events: undefined }, 0),
   };
 }
 
@@ -46,9 +47,18 @@ describe('figuresOf', () => {
       expect(figures).toMatchObject({ successRatio: 1, late: 0, failed: 0, p50: 50, p99: 50 });
       expect(figures.freshGoodput).toBe(figures.goodput);
       expect(figures.attemptsPerCall).toBeCloseTo(1, 1);
+      expect(figures.reservationsPerCall).toBeCloseTo(2, 1);
       expect(figures.sockets).toBe(3);
       expect(figures.recovery).toBe(figures.recoveryLimit === undefined ? undefined : 0);
     }
+  });
+
+  it('counts the orders whose events were kept', () => {
+    const { kept, arrived } = phase(
+      record(({ index }) => ({ kept: index % 2 === 0 })),
+      'kafka-unreachable',
+    );
+    expect(Math.abs(kept - arrived / 2)).toBeLessThanOrEqual(1);
   });
 
   it('tells late, failed and unanswered orders apart', () => {

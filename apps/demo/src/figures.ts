@@ -2,7 +2,6 @@
  * Figures of a run, from its record: each phase as its customers saw it. An order belongs to the phase
  * in which it arrived, and counts while the fault lasts; the calm after the fault is for recovery.
  */
-import { limits } from './clients.js';
 import type { ObservedPhase, OrderOutcome, RunRecord } from './record.js';
 import { type PlannedOrder, patience, plannedOrders, prompt } from './scenario.js';
 
@@ -30,6 +29,10 @@ export interface PhaseFigures {
   readonly p99: number;
   /** Requests that reached the price service, per order. */
   readonly attemptsPerCall: number;
+  /** Requests that reached the inventory service, per order. */
+  readonly reservationsPerCall: number;
+  /** Orders whose events went into the outbox. */
+  readonly kept: number;
   /** Most connections that were open. */
   readonly sockets: number;
   /** Most resident memory, in bytes. */
@@ -38,10 +41,11 @@ export interface PhaseFigures {
   readonly recovery: number | undefined;
   /** Milliseconds that there were to recover in; `undefined` where nothing was wrong. */
   readonly recoveryLimit: number | undefined;
+  /** Share of the orders of the second half of the calm after the fault that were served, in 0..1; `undefined` where nothing was wrong. */
+  readonly servedAfter: number | undefined;
+  /** Milliseconds that the fault lasted, in real time. */
+  readonly outage: number;
 }
-
-/** A customer waits at most this long for a protected answer, in ms. */
-export const totalTimeout: number = limits.prices + limits.orders;
 
 /** The figures of each phase. */
 export function figuresOf(record: RunRecord): PhaseFigures[] {
@@ -72,7 +76,7 @@ function isNormal(outcome: OrderOutcome | undefined): boolean {
 function phaseFigures(
   record: RunRecord,
   plan: readonly PlannedOrder[],
-  { phase, start, lifted }: ObservedPhase,
+  { phase, start, lifted, outage }: ObservedPhase,
   calmUntil: number,
 ): PhaseFigures {
   const orders = plan.filter(({ arrival }) => arrival >= start && arrival < lifted);
@@ -96,12 +100,32 @@ function phaseFigures(
     unanswered: orders.length - answered,
     p50: percentile(latencies, 0.5),
     p99: percentile(latencies, 0.99),
-    attemptsPerCall: hitsBetween(record, start, lifted) / Math.max(1, orders.length),
+    attemptsPerCall: hitsBetween(record, 'priceHits', start, lifted) / Math.max(1, orders.length),
+    reservationsPerCall:
+      hitsBetween(record, 'stockHits', start, lifted) / Math.max(1, orders.length),
+    kept: outcomes.filter((outcome) => outcome?.kept === true).length,
     sockets: Math.max(0, ...record.outside.filter(during).map(({ sockets }) => sockets)),
     memory: Math.max(0, ...record.service.filter(during).map(({ memory }) => memory)),
     recovery: phase.fault === undefined ? undefined : recoveryOf(record, plan, lifted, calmUntil),
     recoveryLimit: phase.fault === undefined ? undefined : calmUntil - lifted,
+    servedAfter:
+      phase.fault === undefined
+        ? undefined
+        : servedBetween(record, plan, (lifted + calmUntil) / 2, calmUntil),
+    outage,
   };
+}
+
+function servedBetween(
+  { outcomes }: RunRecord,
+  plan: readonly PlannedOrder[],
+  from: number,
+  to: number,
+): number {
+  const orders = plan.filter(({ arrival }) => arrival >= from && arrival < to);
+  return (
+    orders.filter(({ index }) => isServed(outcomes[index])).length / Math.max(1, orders.length)
+  );
 }
 
 /** Share of the orders of a window that must go normally for the service to count as recovered. */
@@ -126,17 +150,20 @@ function recoveryOf(
   return undefined;
 }
 
-/** Requests that reached the price service between two moments, interpolated between samples. */
-function hitsBetween({ outside }: RunRecord, start: number, end: number): number {
+/** Requests that reached a service between two moments, interpolated between samples. */
+function hitsBetween(
+  { outside }: RunRecord,
+  which: 'priceHits' | 'stockHits',
+  start: number,
+  end: number,
+): number {
   const hitsAt = (at: number): number => {
     const next = outside.findIndex((sample) => sample.at >= at);
     const later = outside[next] ?? outside.at(-1);
     const earlier = outside[Math.max(0, next - 1)];
     if (later === undefined || earlier === undefined) return 0;
     const share = later.at > earlier.at ? (at - earlier.at) / (later.at - earlier.at) : 0;
-    return (
-      earlier.priceHits + Math.min(1, Math.max(0, share)) * (later.priceHits - earlier.priceHits)
-    );
+    return earlier[which] + Math.min(1, Math.max(0, share)) * (later[which] - earlier[which]);
   };
   return hitsAt(end) - hitsAt(start);
 }

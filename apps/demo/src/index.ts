@@ -10,13 +10,14 @@ import { parseArgs } from 'node:util';
 import { PostgresUnavailableError } from '@resil/testbed';
 import { Listr } from 'listr2';
 import colors from 'picocolors';
-import { claimsOf, ledgerClaim, type Measured } from './claims.js';
+import { claimsOf, ledgerClaims, type Measured } from './claims.js';
 import { figuresOf } from './figures.js';
+import { KafkaSource, withoutKafka } from './kafka-source.js';
 import { ProgressText } from './progress.js';
 import { reportFile, writeReport } from './report.js';
 import { type RunWatcher, run } from './run.js';
 import { type Scenario, scenario } from './scenario.js';
-import { claimLine, figuresTable, ledgerLine, legend } from './table.js';
+import { claimLine, figuresTable, ledgerLines, legend } from './table.js';
 
 const USAGE = `npm run demo -- [--short] [--seed <number>] [--report <file>]
 
@@ -26,9 +27,13 @@ const USAGE = `npm run demo -- [--short] [--seed <number>] [--report <file>]
 `;
 
 interface Settings {
-  readonly scenario: Scenario;
+  readonly short: boolean;
+  readonly seed: number;
   readonly report: string;
 }
+
+/** Seconds that servers take to start and the books to be read, in each run; for people. */
+const AROUND_RUN = 25;
 
 function settings(): Settings | undefined {
   try {
@@ -41,10 +46,7 @@ function settings(): Settings | undefined {
       },
     });
     if (!/^\d+$/.test(values.seed)) throw new Error(`--seed ${values.seed}: must be a number`);
-    if (!values.help) {
-      const { short, seed, report } = values;
-      return { scenario: scenario({ short, seed: Number(seed) }), report };
-    }
+    if (!values.help) return { ...values, seed: Number(values.seed) };
     console.log(USAGE);
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
@@ -53,42 +55,52 @@ function settings(): Settings | undefined {
   return undefined;
 }
 
-async function demo({ scenario, report }: Settings, signal: AbortSignal): Promise<void> {
+async function demo({ short, seed, report }: Settings, signal: AbortSignal): Promise<void> {
   const live =
     process.stdout.isTTY === true && process.stdout.columns > 0 && process.env.CI !== 'true';
-  const seconds = Math.round((scenario.end * 2) / 1_000);
+  const kafka = new KafkaSource();
+  const planned = (): Scenario => scenario({ short, seed, kafka: kafka.missing === undefined });
+  const minutes = Math.ceil((planned().end * 2) / 1_000 / 30 + (AROUND_RUN * 2) / 30) / 2;
   console.log(
-    `\nAn order service fetches a price over HTTP (axios) and writes the order to PostgreSQL (pg).\n` +
-      `Both servers are real and are being broken; about ${seconds} s in two runs, one after the other.\n`,
+    '\nFor each order a service fetches a price over HTTP (axios), reserves stock by gRPC (grpc-js), writes a\n' +
+      'row to PostgreSQL (pg) and sends two messages to Kafka (kafkajs). The servers are real and are being\n' +
+      `broken; about ${minutes} minutes in two runs, one after the other.\n`,
   );
-  const results: { unprotected?: Measured; guarded?: Measured } = {};
   const measure = async (isProtected: boolean, task: { output: string }): Promise<Measured> => {
-    const text = new ProgressText(scenario);
-    const watcher: RunWatcher = {
-      onStep: (message) => {
-        task.output = message;
-      },
-      onProgress: (progress) => {
-        if (live) task.output = text.live(progress);
-      },
-      onPhase: (phase, progress) => {
-        const line = text.phase(phase, progress);
-        task.output = live ? text.live(progress) : line;
-      },
+    const onStep = (message: string): void => {
+      task.output = message;
     };
-    const record = await run({ protected: isProtected, scenario, watcher, signal });
-    return { record, figures: figuresOf(record) };
+    const cluster = await kafka.start(onStep, isProtected);
+    try {
+      const text = new ProgressText(planned());
+      const watcher: RunWatcher = {
+        onStep,
+        onProgress: (progress) => {
+          if (live) task.output = text.live(progress);
+        },
+        onPhase: (phase, progress) => {
+          const line = text.phase(phase, progress);
+          task.output = live ? text.live(progress) : line;
+        },
+      };
+      const options = { protected: isProtected, scenario: planned(), cluster, watcher, signal };
+      const record = await run(options);
+      return { record, figures: figuresOf(record) };
+    } finally {
+      await cluster?.close();
+    }
   };
+  const results: { unprotected?: Measured; guarded?: Measured } = {};
   const tasks = new Listr(
     [
       {
-        title: 'unprotected: plain axios, plain pg pool',
+        title: 'unprotected: plain axios, grpc-js client, pg pool, kafkajs producer',
         task: async (_, task) => {
           results.unprotected = await measure(false, task);
         },
       },
       {
-        title: 'protected: resilient(axios), resilient(pool)',
+        title: 'protected: the same, each by resilient(…)',
         task: async (_, task) => {
           results.guarded = await measure(true, task);
         },
@@ -102,31 +114,45 @@ async function demo({ scenario, report }: Settings, signal: AbortSignal): Promis
   await tasks.run();
   const { unprotected, guarded } = results;
   if (unprotected === undefined || guarded === undefined) throw new Error('a run is missing');
-  await conclude(unprotected, guarded, report);
+  await conclude(unprotected, guarded, report, kafka.missing);
 }
 
-async function conclude(unprotected: Measured, guarded: Measured, report: string): Promise<void> {
+async function conclude(
+  unprotected: Measured,
+  guarded: Measured,
+  report: string,
+  kafkaMissing: string | undefined,
+): Promise<void> {
   const { short } = guarded.record.scenario;
-  const claims = short ? [ledgerClaim(guarded)] : claimsOf(unprotected, guarded);
+  const claims = short ? ledgerClaims(unprotected, guarded) : claimsOf(unprotected, guarded);
   console.log(`\n${figuresTable(unprotected, guarded)}\n${colors.gray(legend.join('\n'))}\n`);
-  console.log(`unprotected  ${ledgerLine(unprotected)}`);
-  console.log(`protected    ${ledgerLine(guarded)}\n`);
+  console.log(`unprotected  ${ledgerLines(unprotected).join('\n             ')}`);
+  console.log(`protected    ${ledgerLines(guarded).join('\n             ')}\n`);
   for (const claim of claims) console.log(claimLine(claim));
   const machine = `Node ${process.version}, ${cpus().length} CPUs, ${platform()} ${arch()}`;
-  const file = await writeReport(report, { unprotected, guarded, claims, machine });
+  if (kafkaMissing !== undefined) console.log(colors.yellow(`\n${withoutKafka(kafkaMissing)}`));
+  const content = { unprotected, guarded, claims, kafkaMissing, machine };
+  const file = await writeReport(report, content);
   console.log(`\nThe curves are in ${colors.underline(file)}`);
   if (claims.every(({ held }) => held)) return;
   console.error(colors.red('\nThe protected run did not keep what it claims.'));
   process.exitCode = 1;
 }
 
+/** Milliseconds in which all servers are stopped in order; one that is being started may take longer. */
+const ORDERLY_END = 5_000;
+
 const interrupted = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(name, () => interrupted.abort(new Error('interrupted')));
+function interrupt(): void {
+  if (interrupted.signal.aborted) return;
+  interrupted.abort(new Error('interrupted'));
+  // What is left then ends by itself: every server watches for the end of this process.
+  setTimeout(() => process.exit(130), ORDERLY_END).unref();
 }
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
 
 if (process.channel) {
-  process.on('disconnect', () => interrupted.abort(new Error('interrupted')));
+  process.on('disconnect', interrupt);
   // To be told of the end of whoever started this is no reason to go on.
   process.channel.unref();
 }

@@ -3,58 +3,74 @@
  * the ones before have been answered, and the latency of each counts from its planned arrival, so
  * that a service which falls behind can't hide it.
  */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { observe, type ResilienceEvent } from '@resil/core';
 import { answerParent, childOptions, reportToParent } from './child.js';
 import { plainClients, protectedClients, type Targets } from './clients.js';
 import { orderId, placeOrder } from './place-order.js';
 import type { CircuitChange, OrderOutcome, ServiceReport } from './record.js';
-import { items, type PlannedOrder, plannedOrders, scenario } from './scenario.js';
+import { RunClock } from './run-clock.js';
+import {
+  items,
+  type PlannedOrder,
+  plannedOrders,
+  type ScenarioOptions,
+  scenario,
+} from './scenario.js';
 
 /** Options of the process. */
-export interface OrderServiceOptions {
+export interface OrderServiceOptions extends ScenarioOptions {
   readonly protected: boolean;
-  readonly short: boolean;
-  readonly seed: number;
   readonly targets: Targets;
+  /** A folder of its own; it removes it when it ends by itself. */
+  readonly folder: string;
 }
 
-/** What the order service can be asked. `start` begins the run's time; `report` gives what is not reported yet. */
-export type OrderServiceQuestion = 'ready' | 'start' | 'report';
+/**
+ * What the order service can be asked. `start` begins the run's time, `hold` makes it stand still, so
+ * that no order arrives, until `go`; `report` gives what is not reported yet; `drained` is answered when
+ * the outbox is empty.
+ */
+export type OrderServiceQuestion = 'ready' | 'start' | 'hold' | 'go' | 'report' | 'drained';
 
 const REPORT_INTERVAL = 200;
 
 const options = childOptions<OrderServiceOptions>();
 const clients = options.protected
-  ? protectedClients(options.targets)
+  ? protectedClients(options.targets, join(options.folder, 'outbox'))
   : plainClients(options.targets);
 const plan = plannedOrders(scenario(options));
 
-let startedAt = 0;
+const clock = new RunClock();
+let next = 0;
+let arriving: NodeJS.Timeout | undefined;
 let inFlight = 0;
 let outcomes: OrderOutcome[] = [];
 let circuits: CircuitChange[] = [];
 let events: Record<string, number> = {};
 
-const now = (): number => performance.now() - startedAt;
-
 async function serve({ index, arrival, item, quantity }: PlannedOrder): Promise<void> {
   inFlight += 1;
+  // Of real time: an order waits on while the run's time stands still.
+  const arrived = performance.now() - (clock.now - arrival);
   let outcome: Omit<OrderOutcome, 'latency'>;
   try {
     const acknowledgement = await placeOrder(clients, { id: orderId(index), item, quantity });
     outcome = { index, acknowledged: true, ...acknowledgement };
   } catch (error) {
-    const failed = { index, acknowledged: false, fresh: false, rewritten: false };
+    const failed = { index, acknowledged: false, fresh: false, rewritten: false, kept: false };
     outcome = { ...failed, error: nameOf(error) };
   }
   inFlight -= 1;
-  outcomes.push({ ...outcome, latency: now() - arrival });
+  outcomes.push({ ...outcome, latency: performance.now() - arrived });
 }
 
 const WARM_UP_ROUNDS = 40;
 
 /** A service is sent no customers before it has had its connections and its code warmed up. */
 async function warmUp(): Promise<void> {
+  await clients.events?.producer.connect();
   for (let round = 0; round < WARM_UP_ROUNDS; round += 1) {
     const some = items.filter((_, index) => index % 3 === round % 3);
     await Promise.allSettled(
@@ -63,19 +79,22 @@ async function warmUp(): Promise<void> {
   }
 }
 
-function arrive(next: number): void {
-  let index = next;
-  for (; ; index += 1) {
-    const order = plan[index];
+function arrive(): void {
+  for (; ; next += 1) {
+    const order = plan[next];
     if (order === undefined) return;
-    if (order.arrival > now()) break;
+    const wait = order.arrival - clock.now;
+    if (wait > 0) {
+      arriving = setTimeout(arrive, wait);
+      return;
+    }
     void serve(order);
   }
-  setTimeout(arrive, Math.max(0, (plan[index] as PlannedOrder).arrival - now()), index);
 }
 
 function report(): ServiceReport {
-  const sample = { at: now(), memory: process.memoryUsage.rss(), inFlight };
+  const kept = clients.events?.kept ?? 0;
+  const sample = { at: clock.now, memory: process.memoryUsage.rss(), inFlight, kept };
   const current: ServiceReport = { outcomes, circuits, events, sample };
   outcomes = [];
   circuits = [];
@@ -86,7 +105,7 @@ function report(): ServiceReport {
 function listen(event: ResilienceEvent): void {
   events[event.type] = (events[event.type] ?? 0) + 1;
   const state = CIRCUIT_STATES[event.type];
-  if (state !== undefined) circuits.push({ at: now(), circuit: event.pipeline ?? '', state });
+  if (state !== undefined) circuits.push({ at: clock.now, circuit: event.pipeline ?? '', state });
 }
 
 const CIRCUIT_STATES: Partial<Record<ResilienceEvent['type'], CircuitChange['state']>> = {
@@ -100,6 +119,7 @@ function nameOf(error: unknown): string {
   return String(code ?? message ?? error);
 }
 
+process.once('exit', () => rmSync(options.folder, { recursive: true, force: true }));
 observe(listen);
 answerParent((question: OrderServiceQuestion) => {
   switch (question) {
@@ -107,11 +127,21 @@ answerParent((question: OrderServiceQuestion) => {
       return warmUp();
     case 'start':
       report();
-      startedAt = performance.now();
-      arrive(0);
+      clock.start();
+      arrive();
       setInterval(() => reportToParent(report()), REPORT_INTERVAL);
+      return undefined;
+    case 'hold':
+      clearTimeout(arriving);
+      clock.hold();
+      return undefined;
+    case 'go':
+      clock.go();
+      arrive();
       return undefined;
     case 'report':
       return report();
+    case 'drained':
+      return clients.events?.drained();
   }
 });

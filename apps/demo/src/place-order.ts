@@ -1,5 +1,6 @@
 /** What the order service does for a customer; it doesn't know whether its clients are protected. */
-import type { Clients, Price } from './clients.js';
+import { type Clients, limits, type Price } from './clients.js';
+import { reserve } from './inventory.js';
 
 /** The table of orders. Its key is what makes writing an order twice harmless. */
 export const ORDERS_TABLE = `create table orders (
@@ -26,20 +27,44 @@ export interface Acknowledgement {
   readonly fresh: boolean;
   /** Whether it was in the database already: an earlier attempt wrote it, and its answer was lost. */
   readonly rewritten: boolean;
+  /** Whether its events went into the outbox, to be sent later. */
+  readonly kept: boolean;
 }
 
-/** Fetches the price and writes the order. Resolves when the order may be acknowledged. */
+/** Fetches the price, reserves the stock, writes the order and sends its events. Resolves when the order may be acknowledged. */
 export async function placeOrder(clients: Clients, order: Order): Promise<Acknowledgement> {
-  const { data } = await clients.prices.get<Price>(`/prices/${order.item}`, {
-    resilience: { name: order.item },
+  const deadline = performance.now() + limits.order;
+  const { id, item, quantity } = order;
+  const { data } = await clients.prices.get<Price>(`/prices/${item}`, {
+    resilience: { name: item, deadline },
   });
-  if (data.stale !== true) clients.remember(order.item, data.price);
+  if (data.stale !== true) clients.remember(item, data.price);
+  await reserve(clients.inventory, { order: id, item, quantity }, { resilience: { deadline } });
   const written = await clients.orders.query({
     text: WRITE_ORDER,
-    values: [order.id, order.item, order.quantity, data.price],
-    resilience: { idempotent: true },
+    values: [id, item, quantity, data.price],
+    resilience: { idempotent: true, deadline },
   });
-  return { fresh: data.stale !== true, rewritten: written.rowCount === 0 };
+  const kept = await announce(clients, order, data.price);
+  return { fresh: data.stale !== true, rewritten: written.rowCount === 0, kept };
+}
+
+/** Tells billing and the warehouse. Gives whether that is still to come. */
+async function announce({ events }: Clients, order: Order, price: number): Promise<boolean> {
+  if (events === undefined) return false;
+  const { producer, topics } = events;
+  const { id, item, quantity } = order;
+  const told = await producer.sendBatch({
+    topicMessages: [
+      { topic: topics.orders, messages: [{ key: id, value: JSON.stringify({ ...order, price }) }] },
+      {
+        topic: topics.shipments,
+        messages: [{ key: item, value: JSON.stringify({ id, item, quantity }) }],
+      },
+    ],
+  });
+  // Of what an outbox keeps Kafka has told nothing yet.
+  return told.length === 0;
 }
 
 /** The id of the order with that number. */

@@ -11,6 +11,8 @@ export interface OrderOutcome {
   readonly fresh: boolean;
   /** Whether an earlier attempt had written it already. */
   readonly rewritten: boolean;
+  /** Whether its events were to be sent later. */
+  readonly kept: boolean;
   /** Code or message of the error, if it failed. */
   readonly error?: string;
 }
@@ -34,6 +36,8 @@ export interface ServiceSample {
   readonly memory: number;
   /** Orders without an answer yet. */
   readonly inFlight: number;
+  /** Events that wait in the outbox. */
+  readonly kept: number;
 }
 
 /** What the order service reports, several times a second. */
@@ -53,30 +57,50 @@ export interface OutsideSample {
   readonly sockets: number;
   /** Requests that have reached the price service since the start. */
   readonly priceHits: number;
+  /** Requests that have reached the inventory service since the start. */
+  readonly stockHits: number;
 }
 
-/** A phase as it really went: a database takes its own time to come back. */
+/** A phase as it really went: a database takes its own time to come back. Moments are on the run's time. */
 export interface ObservedPhase {
   readonly phase: ScheduledPhase;
   readonly start: number;
   /** When the fault was over. */
   readonly lifted: number;
+  /** Milliseconds of real time from the start to the end of the fault. */
+  readonly outage: number;
   /** When the next phase began. */
   readonly end: number;
 }
 
-/** What the database says at the end. */
+/** What one of the servers has written down, beside what customers were told. */
+export interface Book {
+  /** Acknowledged orders that it lacks. */
+  readonly lost: readonly string[];
+  /** Orders that it has more than once. */
+  readonly doubled: readonly string[];
+  /** Orders of which it has something else than what was ordered. */
+  readonly wrong: readonly string[];
+  /** Orders that it has and nobody was told of: the answer was lost, a later step failed, or it is still on its way. */
+  readonly unacknowledged: number;
+}
+
+/** What all servers say at the end. */
 export interface Ledger {
   /** Orders that were acknowledged to a customer. */
   readonly acknowledged: number;
-  /** Acknowledged orders that are not in the database. */
-  readonly lost: readonly string[];
-  /** Orders that are in the database more than once. */
-  readonly doubled: readonly string[];
-  /** Orders in the database that nobody was told of: the answer was lost, or is still on its way. */
-  readonly unacknowledged: number;
+  /** Rows in PostgreSQL. */
+  readonly orders: Book;
+  /** Reservations of the inventory service. */
+  readonly reservations: Book;
+  /** Messages in the two topics, read to the end; `undefined` without Kafka. */
+  readonly events: { readonly orders: Book; readonly shipments: Book } | undefined;
+  /** Orders in the database that lack a message in Kafka: sold, and never shipped or never billed. */
+  readonly halfDone: number;
   /** Acknowledged orders of which a later attempt found that an earlier one had written them. */
   readonly rewritten: number;
+  /** Events still in the outbox. */
+  readonly kept: number;
 }
 
 /** Everything about a run. */

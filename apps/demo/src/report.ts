@@ -8,9 +8,9 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Claim, Measured } from './claims.js';
 import { type Curves, curvesOf, NEVER } from './curves.js';
-import { totalTimeout } from './figures.js';
+import { withoutKafka } from './kafka-source.js';
 import { capacity, patience } from './scenario.js';
-import { columns, ledgerLine, legend } from './table.js';
+import { columns, ledgerLines, legend } from './table.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -22,6 +22,8 @@ export interface ReportContent {
   readonly unprotected: Measured;
   readonly guarded: Measured;
   readonly claims: readonly Claim[];
+  /** Why there is no Kafka in it; `undefined` if there is. */
+  readonly kafkaMissing: string | undefined;
   /** What it ran on, for people. */
   readonly machine: string;
 }
@@ -31,7 +33,6 @@ interface PageData {
   readonly end: number;
   readonly capacity: number;
   readonly patience: number;
-  readonly totalTimeout: number;
   readonly never: number;
   /** Faults of the protected run, in seconds; those of the other differ by the database's mood alone. */
   readonly phases: ReadonlyArray<{ title: string; fault: boolean; from: number; to: number }>;
@@ -56,7 +57,14 @@ async function page(content: ReportContent): Promise<string> {
     readFile(join(assets, 'report.css'), 'utf8'),
   ]);
   const held = content.claims.every((claim) => claim.held);
-  const { short } = content.guarded.record.scenario;
+  const { short, kafka } = content.guarded.record.scenario;
+  const missing =
+    content.kafkaMissing === undefined
+      ? ''
+      : `<p class="broken">${escapeHtml(withoutKafka(content.kafkaMissing))}</p>`;
+  const outbox = kafka
+    ? '<figure><h2>Outbox</h2><p>Messages that wait for Kafka to come back.</p><div class="chart" id="kept"></div></figure>'
+    : '';
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -69,17 +77,19 @@ async function page(content: ReportContent): Promise<string> {
 <body>
 <header>
 <h1>The same service, unprotected and protected</h1>
-<p>An order service fetches a price over HTTP (axios) and writes the order to PostgreSQL (pg), while both
-servers are being broken. Same load, same faults; the protected service differs by one line for each client.</p>
+<p>For each order a service fetches a price over HTTP (axios), reserves stock by gRPC (grpc-js), writes a row to
+PostgreSQL (pg)${kafka ? ' and sends two messages to Kafka (kafkajs)' : ''}, while all of them are being broken. Same load, same faults;
+the protected service differs by one line for each client.</p>
+${missing}
 <p class="verdict ${held ? 'held' : 'broken'}">${held ? '✔' : '✘'} ${verdict(held, short)}</p>
 </header>
 <main>
 <figure><h2>Orders served</h2><p>Per second, acknowledged within ${patience / 1_000} s of their arrival; by when they were answered.</p><div class="chart tall" id="goodput"></div></figure>
 <figure><h2>Time to an answer</h2><p>Good or bad, by when the order arrived; on a logarithmic scale.</p><div class="chart tall" id="latency"></div></figure>
-<figure><h2>Circuit breakers of the protected service</h2><p>Open: nothing is sent. Half-open: a few probes are.</p><div class="chart low" id="circuits"></div></figure>
+<figure><h2>Circuit breakers of the protected service</h2><p>Open: nothing is sent. Half-open: a few probes are.</p><div class="chart ${kafka ? 'mid' : 'low'}" id="circuits"></div></figure>
 <div class="pair">
 <figure><h2>Orders waiting</h2><p>Without an answer yet.</p><div class="chart" id="waiting"></div></figure>
-<figure><h2>Sockets</h2><p>Connections that the order service holds open.</p><div class="chart" id="sockets"></div></figure>
+${outbox}<figure><h2>Sockets</h2><p>Connections that the order service holds open.</p><div class="chart" id="sockets"></div></figure>
 <figure><h2>Memory</h2><p>Resident, of the order service alone.</p><div class="chart" id="memory"></div></figure>
 </div>
 <section><h2>Phase by phase</h2>
@@ -90,8 +100,7 @@ servers are being broken. Same load, same faults; the protected service differs 
 <ul class="claims">${content.claims.map(claimItem).join('')}</ul>
 </section>
 <section><h2>The books</h2>
-<dl><dt>unprotected</dt><dd>${escapeHtml(ledgerLine(content.unprotected))}</dd>
-<dt>protected</dt><dd>${escapeHtml(ledgerLine(content.guarded))}</dd></dl>
+<div class="pair">${books('unprotected', 'bare', content.unprotected)}${books('protected', 'own', content.guarded)}</div>
 </section>
 </main>
 <footer>${escapeHtml(content.machine)} · seed ${content.guarded.record.scenario.seed}</footer>
@@ -115,7 +124,6 @@ function pageData({ unprotected, guarded }: ReportContent): PageData {
     end: end / 1_000,
     capacity,
     patience,
-    totalTimeout,
     never: NEVER,
     phases: guarded.record.phases.map(({ phase, start, lifted }) => ({
       title: phase.title,
@@ -139,6 +147,11 @@ function figures({ unprotected, guarded }: ReportContent): string {
 <tr><th class="own">protected</th>${cells(own)}</tr></tbody>`;
   });
   return `<table><thead><tr><th>phase</th><th></th>${head}</tr></thead>${rows.join('')}</table>`;
+}
+
+function books(title: string, style: string, measured: Measured): string {
+  const lines = ledgerLines(measured).map((line) => `<li>${escapeHtml(line)}</li>`);
+  return `<div><h3 class="${style}">${title}</h3><ul>${lines.join('')}</ul></div>`;
 }
 
 function claimItem({ held, text, measured }: Claim): string {

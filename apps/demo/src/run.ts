@@ -1,8 +1,12 @@
 /** One run: fresh servers, a fresh order service, the whole scenario, and the record of it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { KafkaCluster } from '@resil/testbed';
 import { Child } from './child.js';
 import { Environment, wait } from './environment.js';
-import { checkLedger } from './ledger.js';
+import { ledgerOf } from './ledger.js';
 import type { OrderServiceOptions, OrderServiceQuestion } from './order-service.js';
 import type {
   CircuitChange,
@@ -13,7 +17,8 @@ import type {
   ServiceReport,
   ServiceSample,
 } from './record.js';
-import { plannedOrders, type Scenario, type ScheduledPhase } from './scenario.js';
+import { RunClock } from './run-clock.js';
+import { type Fault, plannedOrders, type Scenario, type ScheduledPhase } from './scenario.js';
 
 /** Told how a run goes on. */
 export interface RunWatcher {
@@ -41,27 +46,38 @@ export interface RunProgress {
 export interface RunOptions {
   readonly protected: boolean;
   readonly scenario: Scenario;
+  /** Three fresh brokers, which stay their owner's; must be given if the scenario has a Kafka. */
+  readonly cluster: KafkaCluster | undefined;
   readonly watcher: RunWatcher;
   /** Ends the run at once; everything is cleaned up. */
   readonly signal: AbortSignal;
 }
 
 const SAMPLE_INTERVAL = 250;
+/** Share of a phase's calm that a server may take to come back. */
+const LIFT_SHARE = 0.4;
+/** Longest wait for the outbox to be empty at the end, in ms. */
+const OUTBOX_PATIENCE = 30_000;
 
 /** Runs the scenario once. */
 export async function run(options: RunOptions): Promise<RunRecord> {
-  const { watcher, signal, scenario } = options;
+  const { watcher, signal, scenario, cluster } = options;
   signal.throwIfAborted();
-  const environment = new Environment(scenario.seed);
+  if (scenario.kafka !== (cluster !== undefined)) {
+    throw new Error('a cluster must be given if, and only if, the scenario has a Kafka');
+  }
+  const environment = new Environment(scenario.seed, cluster);
+  const folder = await mkdtemp(join(tmpdir(), 'resil-demo-'));
   let observation: Observation | undefined;
   try {
     await environment.start((message) => watcher.onStep(message));
     signal.throwIfAborted();
-    observation = new Observation(options, environment);
+    observation = new Observation(options, environment, folder);
     return await observation.whole();
   } finally {
     await observation?.close();
     await environment.close();
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -80,20 +96,22 @@ class Observation implements RunProgress {
   readonly #stopped = new AbortController();
   phase: ScheduledPhase;
   lifted = false;
-  #startedAt = 0;
+  readonly #clock = new RunClock();
 
-  constructor(options: RunOptions, environment: Environment) {
+  constructor(options: RunOptions, environment: Environment, folder: string) {
     const { scenario } = options;
     this.#options = options;
     this.#environment = environment;
     this.phase = scenario.phases[0] as ScheduledPhase;
     this.outcomes = new Array(plannedOrders(scenario).length).fill(undefined);
-    const { short, seed } = scenario;
+    const { short, seed, kafka } = scenario;
     const service: OrderServiceOptions = {
       protected: options.protected,
       short,
       seed,
+      kafka,
       targets: environment.targets,
+      folder,
     };
     this.#orderService = new Child('order service', 'order-service.js', service, (report) =>
       this.#take(report),
@@ -101,7 +119,7 @@ class Observation implements RunProgress {
   }
 
   get now(): number {
-    return performance.now() - this.#startedAt;
+    return this.#clock.now;
   }
 
   get service(): ServiceSample | undefined {
@@ -117,7 +135,7 @@ class Observation implements RunProgress {
     watcher.onStep('starting the order service');
     await this.#orderService.ask('ready');
     await this.#environment.query('truncate orders');
-    this.#startedAt = performance.now();
+    this.#clock.start();
     await this.#orderService.ask('start');
     const sampling = this.#sample();
     // What goes wrong while sampling shows below, where it is waited for.
@@ -126,9 +144,12 @@ class Observation implements RunProgress {
     await this.#drain(signal);
     this.#stopped.abort();
     await sampling;
-    watcher.onStep('looking into the database');
+    watcher.onStep('waiting for the outbox to be empty');
+    await this.#outboxEmpty(signal);
     this.#take(await this.#orderService.ask<ServiceReport>('report'));
     await this.#orderService.kill();
+    watcher.onStep('reading the books: PostgreSQL, reservations, both topics to their end');
+    const written = await this.#environment.written();
     return {
       protected: this.#options.protected,
       scenario,
@@ -138,7 +159,7 @@ class Observation implements RunProgress {
       events: this.#events,
       service: this.#service,
       outside: this.#outside,
-      ledger: await checkLedger(this.#environment, this.outcomes),
+      ledger: ledgerOf(plannedOrders(scenario), this.outcomes, written, this.service?.kept ?? 0),
     };
   }
 
@@ -153,15 +174,34 @@ class Observation implements RunProgress {
     this.phase = phase;
     this.lifted = phase.fault === undefined;
     const start = this.now;
+    const since = performance.now();
     if (phase.fault !== undefined) await this.#environment.inflict(phase.fault);
     await wait(phase.lift - this.now, signal);
-    if (phase.fault !== undefined) await this.#environment.lift(phase.fault);
+    if (phase.fault !== undefined) await this.#lift(phase, phase.fault);
     const lifted = this.now;
+    const outage = performance.now() - since;
     this.lifted = true;
     await wait(phase.end - this.now, signal);
-    const observed = { phase, start, lifted, end: this.now };
+    const observed = { phase, start, lifted, outage, end: this.now };
     this.#phases.push(observed);
     watcher.onPhase(observed, this);
+  }
+
+  /** Ends the fault. The run's time stands still where that takes so long that no calm would be left. */
+  async #lift({ calm }: ScheduledPhase, fault: Fault): Promise<void> {
+    const lifting = this.#environment.lift(fault);
+    // What goes wrong is thrown where it is waited for.
+    const done = lifting.then(
+      () => true,
+      () => true,
+    );
+    const patience = sleep(calm * LIFT_SHARE, false, { ref: false });
+    if (await Promise.race([done, patience])) return lifting;
+    await this.#orderService.ask('hold');
+    this.#clock.hold();
+    await lifting;
+    await this.#orderService.ask('go');
+    this.#clock.go();
   }
 
   /** Waits for the answers that are still missing, as long as a customer would. */
@@ -171,11 +211,26 @@ class Observation implements RunProgress {
     while (this.now < end && this.outcomes.includes(undefined)) await wait(100, signal);
   }
 
+  async #outboxEmpty(signal: AbortSignal): Promise<void> {
+    const waited = new AbortController();
+    const patience = sleep(OUTBOX_PATIENCE, undefined, {
+      signal: AbortSignal.any([signal, waited.signal]),
+    });
+    patience.catch(() => {});
+    await Promise.race([this.#orderService.ask('drained'), patience]);
+    waited.abort();
+  }
+
   async #sample(): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      const priceHits = await this.#environment.hits();
-      this.#outside.push({ at: this.now, sockets: this.#environment.sockets, priceHits });
+      const hits = await this.#environment.hits();
+      this.#outside.push({
+        at: this.now,
+        sockets: this.#environment.sockets,
+        priceHits: hits.prices,
+        stockHits: hits.inventory,
+      });
       this.#options.watcher.onProgress(this);
       await sleep(SAMPLE_INTERVAL, undefined, { signal }).catch(() => {});
     }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { calmRate, overloadRate, plannedOrders, scenario } from './scenario.js';
 
 describe('scenario', () => {
-  const whole = scenario({ short: false, seed: 1 });
+  const whole = scenario({ short: false, seed: 1, kafka: true });
 
   it('lays the phases end to end', () => {
     let now = 0;
@@ -15,18 +15,32 @@ describe('scenario', () => {
   });
 
   it('goes through the same phases in its short form', () => {
-    const short = scenario({ short: true, seed: 1 });
+    const short = scenario({ short: true, seed: 1, kafka: true });
     expect(short.phases.map(({ id }) => id)).toEqual(whole.phases.map(({ id }) => id));
     expect(short.end).toBeLessThan(whole.end / 4);
+  });
+
+  it('leaves out what needs a broker where there is none', () => {
+    const ids = (kafka: boolean) =>
+      scenario({ short: false, seed: 1, kafka }).phases.map(({ id }) => id);
+    const without = ids(false);
+    expect(ids(true).filter((id) => !without.includes(id))).toEqual([
+      'broker-killed',
+      'kafka-unreachable',
+    ]);
   });
 });
 
 describe('plannedOrders', () => {
-  const whole = scenario({ short: false, seed: 1 });
+  const whole = scenario({ short: false, seed: 1, kafka: true });
 
   it('plans the same orders for the same seed, and others for another', () => {
-    expect(plannedOrders(whole)).toEqual(plannedOrders(scenario({ short: false, seed: 1 })));
-    expect(plannedOrders(whole)).not.toEqual(plannedOrders(scenario({ short: false, seed: 2 })));
+    expect(plannedOrders(whole)).toEqual(
+      plannedOrders(scenario({ short: false, seed: 1, kafka: true })),
+    );
+    expect(plannedOrders(whole)).not.toEqual(
+      plannedOrders(scenario({ short: false, seed: 2, kafka: true })),
+    );
   });
 
   it('numbers them in the order of their arrival', () => {

@@ -3,7 +3,8 @@
  * of taste or of the machine's size stands here.
  *
  * ```
- *   calm | latency ×20 | calm | 503s | calm | black hole | calm | database killed | calm | overload | calm
+ *   calm | latency ×20 | 503s | black hole | inventory killed | database killed | broker killed |
+ *   Kafka unreachable | overload | calm again
  * ```
  */
 import { seededRandom } from '@resil/testing';
@@ -30,6 +31,12 @@ export const patience = 5_000;
 /** Milliseconds within which an order is acknowledged when all is well; recovery is measured by it. */
 export const prompt = 1_000;
 
+/** What the inventory has of each item at the beginning: more than a run can sell. */
+export const initialStock = 100_000;
+
+/** Partitions of each topic: more than there are brokers, so that each leads some. */
+export const topicPartitions = 6;
+
 /** Clients of the pool, in both runs: the default of `pg`. */
 export const poolSize = 10;
 
@@ -48,7 +55,15 @@ export const items: readonly string[] = [
 ];
 
 /** What is done to the servers. The overload does nothing to them: the load itself is the fault. */
-export type Fault = 'latency' | 'errors' | 'black-hole' | 'database-killed' | 'overload';
+export type Fault =
+  | 'latency'
+  | 'errors'
+  | 'black-hole'
+  | 'inventory-killed'
+  | 'database-killed'
+  | 'broker-killed'
+  | 'kafka-unreachable'
+  | 'overload';
 
 /** One phase: what is wrong for how long, and how long all is well again afterwards. */
 export interface Phase {
@@ -75,10 +90,12 @@ export interface ScheduledPhase extends Phase {
 export interface Scenario {
   readonly short: boolean;
   readonly seed: number;
+  /** Whether there is a Kafka to send events to, and to break. */
+  readonly kafka: boolean;
   readonly phases: readonly ScheduledPhase[];
   /** When the last order arrives. */
   readonly end: number;
-  /** Milliseconds after which whoever has no answer yet is not waited for any more. */
+  /** Milliseconds after the end in which whoever has no answer yet is waited for. */
   readonly drain: number;
   /** Milliseconds over which orders must go well for the service to count as recovered. */
   readonly recoveryWindow: number;
@@ -93,9 +110,15 @@ export interface PlannedOrder {
   readonly quantity: number;
 }
 
+/** What a scenario is made from. */
+export interface ScenarioOptions {
+  readonly short: boolean;
+  readonly seed: number;
+  readonly kafka: boolean;
+}
+
 /** The whole scenario, or the short one that passes through the same phases in a few seconds. */
-export function scenario(options: { readonly short: boolean; readonly seed: number }): Scenario {
-  const { short, seed } = options;
+export function scenario({ short, seed, kafka }: ScenarioOptions): Scenario {
   const fault = short ? 900 : 7_000;
   const calm = short ? 500 : 3_500;
   const phase = (
@@ -118,13 +141,27 @@ export function scenario(options: { readonly short: boolean; readonly seed: numb
     phase('latency', `latency ×${latencyFactor}`, fault, calm),
     phase('errors', 'half 503', fault, calm),
     phase('black-hole', 'black hole', fault, calm),
+    phase('inventory-killed', 'inventory killed', short ? 500 : 2_000, short ? 900 : 5_000),
     phase('database-killed', 'database killed', short ? 500 : 2_000, short ? 900 : 5_000),
+    ...(kafka
+      ? [
+          // Long enough for its partitions to get other leaders.
+          phase('broker-killed', 'broker killed', short ? 1_000 : 6_000, short ? 2_000 : 7_000),
+          phase(
+            'kafka-unreachable',
+            'Kafka unreachable',
+            short ? 1_000 : 10_000,
+            short ? 900 : 7_000,
+          ),
+        ]
+      : []),
     phase('overload', '3× overload', fault, 0, overloadRate),
     phase('calm-again', 'calm again', short ? 1_000 : 10_000, 0),
   ]);
   return {
     short,
     seed,
+    kafka,
     phases,
     end: phases.at(-1)?.end ?? 0,
     drain: short ? 1_000 : patience,

@@ -3,6 +3,7 @@ import CliTable from 'cli-table3';
 import colors from 'picocolors';
 import type { Claim, Measured } from './claims.js';
 import { isServed, type PhaseFigures } from './figures.js';
+import type { Book } from './record.js';
 import { patience, prompt } from './scenario.js';
 
 /** How figures are written, in the table and in the report. */
@@ -32,7 +33,11 @@ export const columns: ReadonlyArray<{
   { title: 'fresh', text: (phase) => format.rate(phase.freshGoodput) },
   { title: 'p50', text: (phase) => format.duration(phase.p50) },
   { title: 'p99', text: (phase) => format.duration(phase.p99) },
-  { title: 'tries', text: (phase) => phase.attemptsPerCall.toFixed(2) },
+  {
+    title: 'tries',
+    text: (phase) => `${phase.attemptsPerCall.toFixed(2)} ${phase.reservationsPerCall.toFixed(2)}`,
+  },
+  { title: 'kept', text: (phase) => String(phase.kept) },
   { title: 'sockets', text: (phase) => String(phase.sockets) },
   { title: 'memory', text: (phase) => format.memory(phase.memory) },
   { title: 'recovered', text: (phase) => format.recovery(phase) },
@@ -43,7 +48,8 @@ export const legend: readonly string[] = [
   `served     orders acknowledged within ${patience / 1_000} s, after which the customer has gone`,
   'goodput    the same per second; fresh: of these, at a price of the moment, not the last known one',
   'p50, p99   time until the customer has an answer, good or bad',
-  'tries      requests that reached the price service, per order',
+  'tries      requests that reached the price service, and the inventory service, per order',
+  'kept       orders whose events went into the outbox, to be sent later',
   'sockets    most connections open; memory: most resident memory; both of the order service alone',
   `recovered  time after the fault until 95 % of the orders of a second are acknowledged within ${prompt / 1_000} s`,
   '           at a fresh price',
@@ -73,18 +79,32 @@ export function figuresTable(unprotected: Measured, guarded: Measured): string {
   return table.toString();
 }
 
-/** What became of all orders of a run, in one line. */
-export function ledgerLine({ record }: Measured): string {
+/** What became of all orders of a run, a line for each of the books. */
+export function ledgerLines({ record }: Measured): string[] {
   const { ledger, outcomes } = record;
   const failed = outcomes.filter((outcome) => outcome?.acknowledged === false).length;
   const unanswered = outcomes.filter((outcome) => outcome === undefined).length;
   const late = ledger.acknowledged - outcomes.filter(isServed).length;
-  const stale = outcomes.filter((outcome) => outcome?.acknowledged && !outcome.fresh).length;
+  const told = outcomes.filter((outcome) => outcome?.acknowledged);
+  const stale = told.filter((outcome) => !outcome?.fresh).length;
+  const kept = told.filter((outcome) => outcome?.kept).length;
+  const { orders, reservations, events } = ledger;
   return [
-    `${outcomes.length} orders: ${ledger.acknowledged} acknowledged (${late} too late, ${stale} at the last known price)`,
-    `${failed} failed, ${unanswered} never answered`,
-    `in the database: ${ledger.lost.length} of the acknowledged missing, ${ledger.doubled.length} doubled, ${ledger.rewritten} saved by a second attempt, ${ledger.unacknowledged} more that nobody was told of`,
-  ].join('; ');
+    `${outcomes.length} orders: ${ledger.acknowledged} acknowledged (${late} too late, ${stale} at the last known price, ${kept} by way of the outbox), ${failed} failed, ${unanswered} never answered`,
+    `rows in PostgreSQL: ${bookText(orders)}; ${ledger.rewritten} saved by a second attempt`,
+    `reservations of stock: ${bookText(reservations)}`,
+    ...(events === undefined
+      ? []
+      : [
+          `messages in Kafka, orders: ${bookText(events.orders)}`,
+          `messages in Kafka, shipments: ${bookText(events.shipments)}`,
+          `${ledger.halfDone} orders in the database that lack a message; ${ledger.kept} messages left in the outbox`,
+        ]),
+  ];
+}
+
+function bookText({ lost, doubled, wrong, unacknowledged }: Book): string {
+  return `${lost.length} of the acknowledged lost, ${doubled.length} doubled, ${wrong.length} wrong, ${unacknowledged} that nobody was told of`;
 }
 
 /** A claim as a line. */
