@@ -22,12 +22,16 @@ async function started(): Promise<{ demo: ChildProcess; exit: Promise<unknown[]>
     env: { ...process.env, CI: 'true' },
   });
   const exit = once(demo, 'exit');
-  let output = '';
-  for await (const chunk of demo.stdout ?? []) {
-    output += chunk;
-    // The first phase is over.
-    if (output.includes('calm  ')) break;
-  }
+  // Read to the end: a demo whose output nobody reads would end by itself.
+  await new Promise<void>((resolve, reject) => {
+    let output = '';
+    demo.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      // The first phase is over.
+      if (output.includes('calm  ')) resolve();
+    });
+    exit.then(() => reject(new Error(`the demo ended by itself:\n${output}`)), reject);
+  });
   return { demo, exit };
 }
 
@@ -87,7 +91,8 @@ it.each([
     const has = (name: string): number =>
       running.filter(({ command }) => command.includes(name)).length;
     expect(has('price-service.js')).toBe(1);
-    expect(has('inventory-service.js')).toBe(1);
+    // Unless it is being killed at this moment.
+    expect(has('inventory-service.js')).toBeLessThanOrEqual(1);
     expect(has('order-service.js')).toBe(1);
     expect(has('postgres')).toBeGreaterThan(0);
     if (missing === undefined) expect(has('kafka')).toBeGreaterThanOrEqual(3);
@@ -122,7 +127,7 @@ it('shows the rest where no broker can be had, and says so', async () => {
   const { JAVA_HOME: _java, ...rest } = process.env;
   try {
     const { stdout } = await run(process.execPath, [main, '--short', '--report', report], {
-      env: { ...rest, PATH: folder, CI: 'true' },
+      env: { ...rest, PATH: folder, CI: 'true', NO_COLOR: '1', FORCE_COLOR: undefined },
     });
     const notShown = "NOT SHOWN: Kafka. Apache Kafka can't be started: there is no Java";
     // When it is found out, and at the end.
