@@ -9,6 +9,7 @@ import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js
 import type { Clock } from './clock.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
 import { type Emitter, keepAside, processEmitter } from './emitter.js';
+import type { Endpoint } from './endpoint.js';
 import type { ResilienceEvent, ResilienceEventInput } from './events.js';
 import type { Classify } from './outcome.js';
 
@@ -27,6 +28,13 @@ export interface CallHost {
   readonly scope: Scope;
   readonly clock: Clock;
   readonly deadlines: DeadlineWheel;
+}
+
+/** A place that a call was sent to, how often, and the places that it was sent to before. */
+export interface Trail {
+  readonly place: object;
+  tries: number;
+  readonly earlier: Trail | undefined;
 }
 
 /** The operation of a call. */
@@ -80,6 +88,10 @@ export abstract class CallState implements Call {
   }
   get attributes(): CallAttributes {
     return this.root.options?.attributes ?? NOTHING;
+  }
+
+  get endpoint(): Endpoint | undefined {
+    return this.parent?.endpoint;
   }
 
   now(): number {
@@ -231,6 +243,8 @@ export class RootCall extends CallState {
   readonly host: CallHost;
   readonly operation: Operation;
   readonly options: CallOptions | undefined;
+  /** Where this call was sent so far. */
+  trail: Trail | undefined;
   private began: number;
   /** While the call is first walked in, which is synchronous, now is when it began. */
   walkingIn: boolean;
@@ -243,6 +257,7 @@ export class RootCall extends CallState {
     this.host = host;
     this.operation = operation;
     this.options = options;
+    this.trail = undefined;
     this.began = -1;
     this.walkingIn = true;
     this.raced = false;

@@ -4,6 +4,7 @@
  */
 import type { Cancellation } from './cancellation.js';
 import type { Clock } from './clock.js';
+import type { Endpoint } from './endpoint.js';
 import type { ResilienceEventInput } from './events.js';
 
 /**
@@ -76,6 +77,8 @@ export interface Call {
   readonly priority: number;
   readonly idempotent: boolean | undefined;
   readonly attributes: CallAttributes;
+  /** Where the innermost failover around it sends this call; `undefined` without one. */
+  readonly endpoint: Endpoint | undefined;
   /** The call that this one was derived from. */
   readonly parent: Call | undefined;
   /** Calls `listener` once when the call is aborted (at once if it was already); the result takes it off again. */

@@ -23,9 +23,9 @@ import {
   resolveCircuitBreakerOptions,
 } from './circuit-breaker-options.js';
 import type { Clock } from './clock.js';
-import { Emitter, processEmitter, report } from './emitter.js';
+import { Emitter, emitOfLayer, report } from './emitter.js';
 import { CircuitIsolatedError, CircuitOpenError } from './errors.js';
-import type { CircuitEvent, CircuitReason, ResilienceEvent } from './events.js';
+import type { CircuitEvent, CircuitReason } from './events.js';
 import { CountWindow, DurationWindow, type FailureWindow } from './failure-window.js';
 import { Fallback } from './fallback.js';
 import {
@@ -340,17 +340,11 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
   }
 
   #emit(change: CircuitEvent, call?: Call): void {
-    if (!this.emitter.observed && !processEmitter.observed) return;
-    const event: ResilienceEvent = {
-      ...change,
-      pipeline: call === undefined ? this.#owner?.name : (call as CallState).scope.name,
-      key: call === undefined ? this.#owner?.key : call.key,
-      name: call?.name,
-      attempt: call?.attempt ?? 0,
-      at: this.clock.now(),
-    };
-    this.emitter.emit(event);
-    processEmitter.emit(event);
+    emitOfLayer(
+      { emitter: this.emitter, owner: this.#owner, clock: this.clock },
+      change,
+      call as CallState | undefined,
+    );
   }
 }
 

@@ -10,9 +10,10 @@ export interface Clock {
   now(): number;
   /**
    * Runs `callback` once, `delay` milliseconds from now (0 or more, any size; fractions allowed),
-   * and returns a function that cancels it. Cancelling twice, or after it ran, does nothing.
+   * and returns a function that cancels it. Cancelling twice, or after it ran, does nothing. In the
+   * `background`, it must not keep the process alive.
    */
-  schedule(callback: () => void, delay: number): () => void;
+  schedule(callback: () => void, delay: number, background?: boolean): () => void;
   /**
    * Milliseconds since 1970, for what leaves the process (a breaker's snapshot). Never used to
    * measure. Default: `now()`.
@@ -35,7 +36,7 @@ export interface SwitchableClock extends Clock {
  */
 export const systemClock: Clock = Object.freeze({
   now: () => performance.now(),
-  schedule(callback: () => void, delay: number): () => void {
+  schedule(callback: () => void, delay: number, background = false): () => void {
     const { setTimeout: set, clearTimeout: clear } = globalThis;
     let remaining = delay;
     let timer: ReturnType<typeof setTimeout>;
@@ -43,6 +44,8 @@ export const systemClock: Clock = Object.freeze({
       const step = Math.min(remaining, MAX_TIMER_DELAY);
       remaining -= step;
       timer = set(remaining > 0 ? arm : callback, step);
+      // A timer is an object where it can keep a process alive, and a number elsewhere.
+      if (background) (timer as { unref?: () => void }).unref?.();
     };
     arm();
     return () => clear(timer);

@@ -2,7 +2,10 @@
  * Listeners, and what becomes of an error that one of them throws: it is reported and otherwise
  * ignored, so that telemetry never fails, hangs or double-counts a call.
  */
-import type { ResilienceEvent, ResilienceListener } from './events.js';
+import type { CallState } from './call-state.js';
+import type { Clock } from './clock.js';
+import type { ResilienceEvent, ResilienceEventInput, ResilienceListener } from './events.js';
+import type { LayerOwner } from './layer.js';
 
 /** Hears about errors thrown by listeners, hooks and predicates. */
 export type ErrorReporter = (error: unknown, where: string) => void;
@@ -77,6 +80,33 @@ function typeOf(error: unknown): string | undefined {
   const { code, name } = error as { readonly code?: unknown; readonly name?: unknown };
   if (typeof code === 'string' && code !== '') return code;
   return typeof name === 'string' ? name : undefined;
+}
+
+/**
+ * Emits what happens to a layer that calls share: to its own emitter, which the pipelines that it
+ * stands in hear, and to the process. `call` is the one that caused it, if one did.
+ */
+export function emitOfLayer(
+  layer: {
+    readonly emitter: Emitter;
+    readonly owner: LayerOwner | undefined;
+    readonly clock: Clock;
+  },
+  change: ResilienceEventInput,
+  call: CallState | undefined,
+): void {
+  if (!layer.emitter.observed && !processEmitter.observed) return;
+  const event: ResilienceEvent = {
+    ...change,
+    pipeline: call === undefined ? layer.owner?.name : call.scope.name,
+    key: call === undefined ? layer.owner?.key : call.key,
+    name: call?.name,
+    attempt: call?.attempt ?? 0,
+    at: layer.clock.now(),
+  };
+  if ('error' in change) keepAside(event, change.error);
+  layer.emitter.emit(event);
+  processEmitter.emit(event);
 }
 
 /** Hears every pipeline of the process. */

@@ -13,6 +13,7 @@ export type ResilienceErrorCode =
   | 'RESIL_QUEUE_TIMEOUT'
   | 'RESIL_RATE_LIMITED'
   | 'RESIL_THROTTLED'
+  | 'RESIL_NO_ENDPOINT'
   | 'RESIL_TIMEOUT'
   | 'RESIL_HEDGE_LOST'
   | 'RESIL_OUTCOME_UNKNOWN'
@@ -169,6 +170,21 @@ export class ThrottledError extends ResilienceError {
       { strategy, refusal: true },
     );
     this.rejectionRatio = rejectionRatio;
+  }
+}
+
+/** There is no endpoint that the call may go to. Code `RESIL_NO_ENDPOINT`. */
+export class NoEndpointError extends ResilienceError {
+  /** Endpoints that the failover has. */
+  readonly endpoints: number;
+
+  constructor(strategy: string, endpoints: number) {
+    super(
+      'RESIL_NO_ENDPOINT',
+      `'${strategy}' has no endpoint for this call among its ${endpoints}`,
+      { strategy, refusal: true },
+    );
+    this.endpoints = endpoints;
   }
 }
 

@@ -186,6 +186,53 @@ export interface FallbackEvent {
   readonly error: unknown;
 }
 
+/** Why an endpoint was ejected. */
+export type EndpointEjectionReason = 'consecutive-failures' | 'success-rate' | 'failure-share';
+
+/** What happens to the endpoints of a failover. */
+export type EndpointEvent =
+  | {
+      /** An endpoint was found to be an outlier, and is left out for `delay` ms; where `enforced` is false it is only told. */
+      readonly type: 'endpoint.ejected';
+      readonly strategy: string;
+      readonly endpoint: string;
+      readonly reason: EndpointEjectionReason;
+      /** How long it stays out at least, in ms. */
+      readonly delay: number;
+      readonly enforced: boolean;
+    }
+  | { readonly type: 'endpoint.returned'; readonly strategy: string; readonly endpoint: string }
+  /** Its health check failed too often, or passes again. */
+  | {
+      readonly type: 'endpoint.unhealthy';
+      readonly strategy: string;
+      readonly endpoint: string;
+      readonly error: unknown;
+    }
+  | { readonly type: 'endpoint.healthy'; readonly strategy: string; readonly endpoint: string }
+  /** An endpoint could not take a call, which goes on to another one at once. */
+  | {
+      readonly type: 'endpoint.skipped';
+      readonly strategy: string;
+      readonly endpoint: string;
+      readonly error: unknown;
+    }
+  /** Work that only one endpoint can do at a time goes to another one from now on. */
+  | {
+      readonly type: 'failover.moved';
+      readonly strategy: string;
+      /** Where it went before; `undefined` if nowhere. */
+      readonly from: string | undefined;
+      readonly to: string;
+    }
+  /** Too few endpoints are left: calls go to all of them, whatever is known of them; or that is over. */
+  | {
+      readonly type: 'failover.panicked' | 'failover.recovered';
+      readonly strategy: string;
+      /** Endpoints that are neither ejected nor unhealthy. */
+      readonly available: number;
+    };
+
 /** What a layer hands to `call.emit`. */
 export type ResilienceEventInput =
   | CallEvent
@@ -196,7 +243,8 @@ export type ResilienceEventInput =
   | RateLimitEvent
   | ThrottleEvent
   | TimeoutEvent
-  | FallbackEvent;
+  | FallbackEvent
+  | EndpointEvent;
 
 /** Everything that happens in a pipeline. */
 export type ResilienceEvent = ResilienceEventInput & ResilienceEventBase;

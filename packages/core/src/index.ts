@@ -26,6 +26,8 @@ export {
 } from './concurrency-budget.js';
 // Events
 export { type ErrorReporter, observe, report, reportErrorsTo } from './emitter.js';
+// Failover
+export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint.js';
 // Errors
 export {
   BulkheadFullError,
@@ -34,6 +36,7 @@ export {
   HedgeLostError,
   isRefusal,
   isResilienceError,
+  NoEndpointError,
   OutcomeUnknownError,
   QueueTimeoutError,
   RateLimitedError,
@@ -48,6 +51,8 @@ export type {
   CallEvent,
   CircuitEvent,
   CircuitReason,
+  EndpointEjectionReason,
+  EndpointEvent,
   FallbackEvent,
   HedgeEvent,
   RateLimitEvent,
@@ -62,6 +67,8 @@ export type {
   ThrottleEvent,
   TimeoutEvent,
 } from './events.js';
+export { Failover, failover } from './failover.js';
+export { type FailoverOptions, failoverDefaults } from './failover-options.js';
 export type { WindowSnapshot } from './failure-window.js';
 // Fallback
 export {
@@ -73,6 +80,7 @@ export {
 } from './fallback.js';
 // Hedge
 export { Hedge, type HedgeOptions, hedge, hedgeDefaults } from './hedge.js';
+export { type HealthCheckOptions, healthCheckDefaults } from './health-checks.js';
 export { Keyed, type KeyedOptions, keyed, keyedDefaults } from './keyed.js';
 export {
   LatencyHistogram,
@@ -89,6 +97,12 @@ export type {
   Verdict,
   VerdictKind,
 } from './outcome.js';
+export {
+  type FailureShareOptions,
+  type OutlierDetectionOptions,
+  outlierDetectionDefaults,
+  type SuccessRateOptions,
+} from './outlier-detection.js';
 export {
   type Admission,
   Pipeline,
@@ -115,7 +129,14 @@ export {
 } from './retry-budget.js';
 export { SingleLayer } from './single-layer.js';
 export { sleep } from './sleep.js';
-export { type StandardOptions, standard, standardDefaults, standardRules } from './standard.js';
+export {
+  type StandardFailoverOptions,
+  type StandardOptions,
+  type StandardServiceOptions,
+  standard,
+  standardDefaults,
+  standardRules,
+} from './standard.js';
 // Throttle
 export { Throttle, type ThrottleOptions, throttle, throttleDefaults } from './throttle.js';
 // Timeout

@@ -78,6 +78,8 @@ export interface OwnLayer {
   readonly emitter?: Emitter | undefined;
   /** Whether a guard never looks at the duration of an outcome, except to hand it to `classify`. */
   readonly ignoresDuration?: boolean;
+  /** Layers that a strategy sends calls through by itself: they are adopted, heard and asked for their clock as the pipeline's own. */
+  readonly within?: readonly Layer[];
   /** Told once by each pipeline that it is put into. */
   adopt?(owner: LayerOwner): void;
 }

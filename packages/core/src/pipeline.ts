@@ -80,7 +80,7 @@ export class Pipeline implements CompositeLayer {
     this.clock = this.givenClock ?? systemClock;
     this.deadlines = deadlinesOf(this.clock);
     this.scope = { name, key, classify, emitter, outer: undefined };
-    for (const layer of leavesOf(this.layers)) (layer as OwnLayer).adopt?.({ name, key });
+    for (const layer of everyLeafOf(this.layers)) (layer as OwnLayer).adopt?.({ name, key });
     this.#first = compile(this.layers, this.scope, operationStage);
   }
 
@@ -163,7 +163,7 @@ export class Pipeline implements CompositeLayer {
   on(listener: ResilienceListener): () => void {
     const ends = [this.scope.emitter.add(listener)];
     for (const emitter of new Set(
-      leavesOf(this.layers).map((layer) => (layer as OwnLayer).emitter),
+      everyLeafOf(this.layers).map((layer) => (layer as OwnLayer).emitter),
     )) {
       if (emitter !== undefined) ends.push(emitter.add(listener));
     }
@@ -279,8 +279,8 @@ class ScopeStage implements Stage {
   }
 }
 
-/** Builds the chain of stages from the innermost one outwards. */
-function compile(layers: readonly Layer[], scope: Scope, innermost: Stage): Stage {
+/** @internal Builds the chain of stages from the innermost one outwards. */
+export function compile(layers: readonly Layer[], scope: Scope, innermost: Stage): Stage {
   let stage = innermost;
   const classified = scope.classify !== undefined;
   let inside: Guard[] = [];
@@ -356,6 +356,14 @@ function leavesOf(layers: readonly Layer[]): (Guard | Strategy)[] {
   });
 }
 
+/** As `leavesOf`, with the layers that strategies send calls through by themselves. */
+function everyLeafOf(layers: readonly Layer[]): (Guard | Strategy)[] {
+  return leavesOf(layers).flatMap((layer) => [
+    layer,
+    ...everyLeafOf((layer as OwnLayer).within ?? []),
+  ]);
+}
+
 function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): void {
   const tell = (event: (duration: number) => ResilienceEventInput): void => {
     call.emit(event(call.clock.now() - startedAt));
@@ -373,7 +381,7 @@ function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): v
 function commonClock(own: Clock | undefined, layers: readonly Layer[]): Clock | undefined {
   let clock = own;
   const nested = layers.filter((layer) => layer instanceof Pipeline);
-  for (const layer of [...leavesOf(layers), ...nested]) {
+  for (const layer of [...everyLeafOf(layers), ...nested]) {
     const layerClock = layer instanceof Pipeline ? layer.givenClock : (layer as OwnLayer).clock;
     if (layerClock === undefined || layerClock === clock) continue;
     if (clock !== undefined) {
@@ -388,7 +396,8 @@ function commonClock(own: Clock | undefined, layers: readonly Layer[]): Clock | 
   return clock;
 }
 
-function checkLayer(layer: unknown): asserts layer is Layer {
+/** @internal */
+export function checkLayer(layer: unknown): asserts layer is Layer {
   if (!isLayer(layer)) {
     throw new InvalidOptionError(
       'pipeline: layer',

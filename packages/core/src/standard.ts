@@ -4,6 +4,8 @@
  *
  *   fallback > total timeout > retry with a budget > hedge > circuit breaker > bulkhead > attempt timeout
  *
+ * With `failover`, the last three are each endpoint's own, and the failover stands before them.
+ *
  * The order is that of Microsoft.Extensions.Http.Resilience with the bulkhead moved inside the retry,
  * so that a call in its backoff holds no permit; its two rules (attempt timeout within the total,
  * breaker window of at least two attempt timeouts) are checked here too. A hedge is there only where it
@@ -14,6 +16,8 @@ import { type BulkheadOptions, bulkhead } from './bulkhead.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
 import { type Clock, systemClock } from './clock.js';
+import { failover } from './failover.js';
+import type { FailoverOptions } from './failover-options.js';
 import { type FallbackFunction, fallback } from './fallback.js';
 import { type HedgeOptions, hedge } from './hedge.js';
 import type { Layer } from './layer.js';
@@ -77,6 +81,19 @@ export interface StandardOptions {
   readonly random?: Random | undefined;
 }
 
+/** Failover as a part of {@link standard}, which gives the endpoints their layers. */
+// biome-ignore lint/suspicious/noExplicitAny: the target's type is the user's own, in both variance positions
+export type StandardFailoverOptions = Omit<FailoverOptions<any>, 'layers'>;
+
+/** Options of {@link standard} for a service that has several endpoints. */
+export interface StandardServiceOptions extends StandardOptions {
+  /**
+   * Endpoints that do the same work, each with a breaker, a bulkhead and an attempt timeout of its
+   * own; `call.endpoint` tells the operation where it runs. Default: there is one, and it isn't known.
+   */
+  readonly failover?: StandardFailoverOptions | false | undefined;
+}
+
 /** Defaults of {@link standard}. */
 export const standardDefaults: {
   readonly totalTimeout: number;
@@ -126,6 +143,8 @@ export const standardRules: OptionRules<StandardOptions> = {
   random: functionRule,
 };
 
+const serviceRules: OptionRules<StandardServiceOptions> = { ...standardRules, failover: partRule };
+
 /**
  * The standard pipeline.
  *
@@ -140,8 +159,8 @@ export const standardRules: OptionRules<StandardOptions> = {
  * await prices.execute(async ({ signal }) => (signal.aborted ? 'late' : 'in time'));
  * ```
  */
-export function standard(options: StandardOptions = {}): Pipeline {
-  checkOptions('standard', options, standardRules);
+export function standard(options: StandardServiceOptions = {}): Pipeline {
+  checkOptions('standard', options, serviceRules);
   const { name, key, classify, random } = options;
   const clock = options.clock ?? systemClock;
   const { totalTimeout, attemptTimeout } = timeoutsOf(options);
@@ -164,6 +183,24 @@ export function standard(options: StandardOptions = {}): Pipeline {
   if (attemptTimeout !== false) {
     layers.push(timeout({ name: 'attempt timeout', duration: attemptTimeout }));
   }
+  if (retryOptions !== false) {
+    const budget = retryOptions.budget ?? retryBudget({ clock });
+    layers.push(retry({ random, ...retryOptions, budget }));
+  }
+  const guards = (guardName: string | undefined): Layer[] => {
+    const own: Layer[] = [];
+    if (breakerOptions !== false)
+      own.push(circuitBreaker({ name: guardName, clock, ...breakerOptions }));
+    if (options.bulkhead !== false)
+      own.push(bulkhead({ name: guardName, ...standardDefaults.bulkhead, ...options.bulkhead }));
+    if (attemptTimeout !== false)
+      own.push(timeout({ name: 'attempt timeout', duration: attemptTimeout }));
+    return own;
+  };
+  if (options.failover) {
+    const perEndpoint = (endpoint: { readonly name: string }): Layer[] => guards(endpoint.name);
+    layers.push(failover({ name, clock, random, ...options.failover, layers: perEndpoint }));
+  } else layers.push(...guards(name));
   return new Pipeline({ name, key, classify, clock }, layers);
 }
 

@@ -105,6 +105,15 @@ export const functionRule: OptionRule = {
   text: 'a function',
 };
 
+/** Anything: what is checked elsewhere, or is the user's own. */
+export const anyRule: OptionRule = { test: () => true, text: 'anything' };
+
+/** A share in [0, 1]. */
+export const shareRule: OptionRule = {
+  test: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  text: 'a ratio of at least 0 and at most 1',
+};
+
 /** A string that is not empty. */
 export const nameRule: OptionRule = {
   test: (value) => typeof value === 'string' && value !== '',

@@ -4,6 +4,7 @@ import {
   bulkhead,
   type Call,
   circuitBreaker,
+  failover,
   fallback,
   hedge,
   isResilienceError,
@@ -513,6 +514,79 @@ describe('composition', () => {
         strategy: 'shards',
       });
       await expect(shards.execute('good', () => 1)).resolves.toBe(1);
+    });
+  });
+
+  describe('retry > failover > timeout', () => {
+    it('repeats what was too slow at the next endpoint, with the time that is left', async () => {
+      const calls = pipeline(
+        { clock },
+        timeout({ duration: 2_500, name: 'total' }),
+        again(3),
+        failover({ endpoints: ['a', 'b', 'c'].map((target, priority) => ({ target, priority })) }),
+        timeout({ duration: 1_000 }),
+      );
+      const seen: unknown[] = [];
+      const operation = (call: Call): Promise<never> => {
+        seen.push([call.endpoint?.name, call.attempt, call.remaining()]);
+        return hang();
+      };
+      await expect(clock.runUntilSettled(calls.execute(operation))).rejects.toMatchObject({
+        code: 'RESIL_TIMEOUT',
+        strategy: 'total',
+      });
+      expect(seen).toEqual([
+        ['a', 1, 1_000],
+        ['b', 2, 1_000],
+        ['c', 3, 300],
+      ]);
+    });
+  });
+
+  describe('fallback > failover > circuitBreaker of each endpoint', () => {
+    it('falls back only when every endpoint has failed or refused', async () => {
+      const layer = failover({
+        endpoints: ['a', 'b'].map((target, priority) => ({ target, priority })),
+        layers: ({ name }) => [circuitBreaker({ name, clock, failureThreshold: 1 })],
+        moveOn: () => true,
+        outlierDetection: false,
+      });
+      const calls = pipeline(
+        { clock },
+        fallback(() => 'last known'),
+        layer,
+      );
+      const operation = vi.fn((call: Call) => (call.endpoint?.name === 'a' ? fail() : 'b'));
+      await expect(calls.execute<string>(operation)).resolves.toBe('b');
+      await expect(calls.execute<string>(operation)).resolves.toBe('b');
+      expect(operation).toHaveBeenCalledTimes(3);
+      operation.mockImplementation(fail);
+      await expect(calls.execute<string>(operation)).resolves.toBe('last known');
+      await expect(calls.execute<string>(operation)).resolves.toBe('last known');
+      expect(operation).toHaveBeenCalledTimes(4);
+    });
+  });
+
+  describe('keyed failovers', () => {
+    it('eject for their own key alone', async () => {
+      const shards = keyed(
+        (key) =>
+          standard({
+            key,
+            clock,
+            retry: false,
+            failover: { endpoints: ['a', { target: 'b', priority: 1 }] },
+          }),
+        { clock },
+      );
+      const downForOne = async (call: Call) => {
+        if (call.key === 'one' && call.endpoint?.name === 'a') throw down;
+        return call.endpoint?.name;
+      };
+      for (let times = 0; times < 5; times++)
+        await shards.execute('one', downForOne).catch(() => {});
+      await expect(shards.execute('one', downForOne)).resolves.toBe('b');
+      await expect(shards.execute('two', downForOne)).resolves.toBe('a');
     });
   });
 

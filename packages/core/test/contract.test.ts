@@ -4,6 +4,7 @@ import {
   bulkhead,
   circuitBreaker,
   concurrencyBudget,
+  failover,
   fallback,
   hedge,
   pipeline,
@@ -162,6 +163,40 @@ describeLayerContract({
     fallback((error) => {
       throw error;
     }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'failover',
+  create: ({ random }) => failover({ endpoints: ['a', 'b', 'c'], random }),
+  refuses: [[() => failover({ endpoints: [] }), /endpoints.*an array/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'failover with guards of each endpoint',
+  create: ({ clock, random }) =>
+    failover({
+      endpoints: ['a', { target: 'b', priority: 1 }],
+      random,
+      layers: ({ name }) => [
+        circuitBreaker({ name, clock, failureThreshold: 1_000 }),
+        bulkhead({ name, maxConcurrentCalls: 10 }),
+        timeout({ duration: HOUR }),
+      ],
+    }),
+  waits: [
+    {
+      create: () =>
+        failover({
+          endpoints: ['a'],
+          layers: () => [
+            bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 1, queueTimeout: Infinity }),
+          ],
+        }),
+      wait: { name: 'a permit of an endpoint', arrange: (execute) => void execute(forEver) },
+    },
+  ],
 });
 
 describeLayerContract({

@@ -3,11 +3,13 @@ import {
   bulkhead,
   circuitBreaker,
   concurrencyBudget,
+  failover,
   fallback,
   hedge,
   InvalidOptionError,
   keyed,
   LatencyHistogram,
+  type OutlierDetectionOptions,
   pipeline,
   rateLimiter,
   retry,
@@ -69,6 +71,12 @@ const positiveOrInfinity = [
 ] as const;
 const ratio = ['a ratio above 0 and at most 1', neverRatio] as const;
 const part = ['an options object, or one of false', [true, 1, 'on', null, () => ({})]] as const;
+const positive = ['a number of milliseconds above 0', [...neverDuration, 0, infinity]] as const;
+const countOrOff = neverCount.filter((value) => value !== false);
+const target = { endpoints: ['a', 'b'] };
+const check = { check: () => true };
+const outlierDetection = (options: OutlierDetectionOptions): unknown =>
+  failover({ ...target, outlierDetection: options });
 const limit = [
   'a number of milliseconds above 0, or one of false',
   [...neverDuration.filter((value) => value !== true), 0, true, infinity],
@@ -252,6 +260,59 @@ const rows: Row[] = [
     classify: fn,
     clock,
   }),
+  ...rowsOf('failover', failover, {
+    layers: [...fn, target],
+    rank: [...fn, target],
+    moveOn: [...fn, target],
+    outlierDetection: [...part, target],
+    healthCheck: ['an options object', [true, 1, 'on', null, () => ({})], target],
+    slowStartDuration: [...duration, target],
+    slowStartRatio: [...ratio, target],
+    panicRatio: ['a ratio of at least 0 and at most 1', [...neverNumber, 1.0001, infinity], target],
+    classify: [...fn, target],
+    random: [...fn, target],
+    name: [...name, target],
+    clock: [...clock, target],
+  }),
+  ...rowsOf('failover.outlierDetection', outlierDetection, {
+    failureThreshold: [
+      'a whole number of at least 1, or one of false',
+      [...countOrOff, 0, infinity],
+    ],
+    successRate: part,
+    failureShare: part,
+    sweepInterval: positive,
+    baseEjectionDuration: positive,
+    maxEjectionDuration: positive,
+    maxEjectionRatio: ratio,
+    mode: ["one of 'enforce', 'observe'", ['on', true, 1, null]],
+    endedByHealthCheck: ['true or false', ['yes', 1, null]],
+  }),
+  ...rowsOf(
+    'failover.outlierDetection.successRate',
+    (successRate) => outlierDetection({ successRate } as never),
+    {
+      deviationFactor: ['a number of at least 0', [...neverNumber, infinity]],
+      minimumGap: ['a ratio of at least 0 and at most 1', [...neverNumber, 1.0001]],
+      minimumEndpoints: count,
+      minimumCalls: count,
+    },
+  ),
+  ...rowsOf(
+    'failover.outlierDetection.failureShare',
+    (failureShare) => outlierDetection({ failureShare } as never),
+    {
+      failureRatio: ratio,
+      minimumEndpoints: count,
+      minimumCalls: count,
+    },
+  ),
+  ...rowsOf('failover.healthCheck', (healthCheck) => failover({ ...target, healthCheck }), {
+    checkInterval: [...positive, check],
+    checkTimeout: [...positive, check],
+    unhealthyThreshold: [...count, check],
+    healthyThreshold: [...count, check],
+  }),
   ...rowsOf('standard', standard, {
     name,
     key: name,
@@ -265,6 +326,7 @@ const rows: Row[] = [
     classify: fn,
     clock,
     random: fn,
+    failover: part,
   }),
 ];
 
@@ -405,6 +467,56 @@ describe('options', () => {
       'wrap: fn must be a function, but got 1',
     ],
     [
+      'no endpoints',
+      () => failover({ endpoints: [] }),
+      'failover.endpoints must be a list of at least one endpoint',
+    ],
+    [
+      'no function for a health check',
+      () => failover({ ...target, healthCheck: { check: 1 as never } }),
+      'failover.healthCheck.check must be a function, but got 1',
+    ],
+    [
+      'a health check without its function',
+      () => failover({ ...target, healthCheck: {} as never }),
+      'failover.healthCheck.check must be a function, but got undefined',
+    ],
+    [
+      'an endpoint without a target',
+      () => failover({ endpoints: [{} as never] }),
+      'failover.endpoints[0] must be a string, or an object with a target',
+    ],
+    [
+      'two endpoints of one name',
+      () => failover({ endpoints: ['a', { target: 'a' }] }),
+      "failover.endpoints[1].name must not be that of another endpoint, but got 'a'",
+    ],
+    [
+      'an endpoint with a bad priority',
+      () => failover({ endpoints: [{ target: 'a', priority: 0.5 }] }),
+      'failover.endpoints[0].priority must be a whole number of at least 0, but got 0.5',
+    ],
+    [
+      'an endpoint with a bad weight',
+      () => failover({ endpoints: [{ target: 'a', weight: 0 }] }),
+      'failover.endpoints[0].weight must be a number above 0, but got 0',
+    ],
+    [
+      'an endpoint with an option that is none',
+      () => failover({ endpoints: [{ target: 'a', wieght: 2 } as never] }),
+      'failover.endpoints[0].wieght is not an option',
+    ],
+    [
+      'layers of an endpoint that are none',
+      () => failover({ endpoints: ['a'], layers: () => [{} as never] }),
+      'pipeline: layer must be a guard',
+    ],
+    [
+      'an ejection that is longer than the longest',
+      () => outlierDetection({ baseEjectionDuration: 10, maxEjectionDuration: 5 }),
+      'failover.outlierDetection.maxEjectionDuration must be at least baseEjectionDuration (10), but got 5',
+    ],
+    [
       'a part of standard with a bad option',
       () => standard({ retry: { maxAttempts: 0 } }),
       'retry.maxAttempts',
@@ -436,6 +548,9 @@ describe('options', () => {
     bulkhead({ maxConcurrentCalls: infinity, queueTimeout: infinity });
     rateLimiter({ maxCalls: 1, interval: 0.1, maxQueueSize: 0, queueTimeout: infinity });
     throttle({ minSuccessRatio: 1, maxRejectionRatio: 1, aggression: 1, minimumCalls: 0 });
+    failover({ ...target, slowStartDuration: 0, slowStartRatio: 1, panicRatio: 1 });
+    outlierDetection({ failureThreshold: false, successRate: false, failureShare: false });
+    outlierDetection({ successRate: { deviationFactor: 0, minimumGap: 1, minimumEndpoints: 1 } });
     timeout({ duration: 0.1 });
     timeout({ duration: infinity });
     keyed(() => pipeline(), { maxKeys: 1, idleTimeout: infinity });

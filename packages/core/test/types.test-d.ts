@@ -12,6 +12,8 @@ import {
   type CircuitState,
   type Classify,
   circuitBreaker,
+  type Endpoint,
+  failover,
   type Guard,
   isRefusal,
   isResilienceError,
@@ -176,3 +178,16 @@ export async function types(): Promise<void> {
     call.attempt = 2;
   });
 }
+
+// Failover knows the type of its targets, and a string is one.
+const hosts = failover({ endpoints: ['eu.example', { target: 'us.example', weight: 2 }] });
+declare const someCall: Call;
+expectTypeOf(hosts.endpointOf(someCall)).toEqualTypeOf<Endpoint<string> | undefined>();
+const clients = failover({
+  endpoints: [{ target: new Map<string, number>(), name: 'eu' }],
+  rank: ({ target }) => target.size,
+});
+expectTypeOf(clients.endpointOf(someCall)?.target).toEqualTypeOf<Map<string, number> | undefined>();
+// @ts-expect-error a string is no target beside maps
+failover<Map<string, number>>({ endpoints: ['eu.example'] });
+standard({ failover: { endpoints: [{ target: clients }] } });
