@@ -55,6 +55,32 @@ describe('startPostgres', () => {
     await client.end();
   });
 
+  it('has a standby that streams, takes no writes, and can be promoted', async () => {
+    const standby = await startPostgres({ standbyOf: server });
+    try {
+      const client = await connect();
+      await client.query('create table streamed (n int)');
+      const { rows } = await client.query('select pg_current_wal_lsn() as lsn');
+      await client.end();
+      const reader = new pg.Client(standby.connection);
+      await reader.connect();
+      await expect
+        .poll(() => reader.query("select to_regclass('streamed') as t").then((r) => r.rows[0].t), {
+          timeout: 20_000,
+        })
+        .toBe('streamed');
+      expect(rows[0].lsn).toMatch(/^[0-9A-F]+\//);
+      await expect(reader.query('insert into streamed values (1)')).rejects.toMatchObject({
+        code: '25006',
+      });
+      await reader.query('select pg_promote()');
+      await reader.query('insert into streamed values (1)');
+      await reader.end();
+    } finally {
+      await standby.close();
+    }
+  });
+
   it('does not outlive the process that started it', async () => {
     // What was built: a child of plain Node can't run the sources.
     const entry = new URL('../dist/index.js', import.meta.url).href;

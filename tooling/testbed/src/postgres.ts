@@ -36,6 +36,11 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   /** Certificate and key (PEM); with them the server also takes TLS connections. */
   readonly tls?: { readonly cert: string; readonly key: string };
+  /**
+   * Makes it a standby that streams from this server. Both begin as copies of one data folder, which is
+   * what a base backup of the primary before its first start would be; the primary keeps its WAL.
+   */
+  readonly standbyOf?: PostgresServer;
   /** Told what is being done where it may take a while. Default: nobody. */
   readonly onProgress?: (message: string) => void;
 }
@@ -136,6 +141,7 @@ export class PostgresServer {
       await writeFile(join(data, 'server.crt'), tls.cert, { mode: 0o600 });
       await writeFile(join(data, 'server.key'), tls.key, { mode: 0o600 });
     }
+    if (this.#options.standbyOf !== undefined) await writeFile(join(data, 'standby.signal'), '');
     if (this.#files.user !== undefined) await own(data, this.#files.user);
     // In a session of its own, so that a Ctrl-C meant for the tests doesn't reach it.
     this.#watchdog = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', this.#folder], {
@@ -227,7 +233,7 @@ export class PostgresServer {
   }
 
   async #launch(): Promise<void> {
-    const { tls, maxConnections = 100, settings = {} } = this.#options;
+    const { tls, maxConnections = 100, settings = {}, standbyOf } = this.#options;
     const all: Record<string, string | number | boolean> = {
       listen_addresses: this.host,
       port: this.#port,
@@ -240,7 +246,10 @@ export class PostgresServer {
       max_wal_size: '64MB',
       autovacuum: false,
       io_method: 'sync',
+      // For standbys, which begin where the primary began.
+      wal_keep_size: '1GB',
       ...(tls === undefined ? {} : { ssl: true }),
+      ...(standbyOf === undefined ? {} : { primary_conninfo: conninfoOf(standbyOf) }),
       ...settings,
     };
     const values = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
@@ -270,12 +279,17 @@ export class PostgresServer {
       child.stderr?.setEncoding('utf8').on('data', (text: string) => {
         this.#log.push(...text.split('\n').filter((line) => line !== ''));
         this.#log.splice(0, this.#log.length - 200);
-        if (text.includes('ready to accept connections')) resolve();
+        if (/ready to accept (?:read-only )?connections/.test(text)) resolve();
       });
     });
     child.unref();
     (child.stderr as unknown as { unref?(): void } | null)?.unref?.();
   }
+}
+
+/** How a standby reaches its primary. */
+function conninfoOf({ host, port, user }: PostgresServer): string {
+  return `host=${host} port=${port} user=${user} application_name=standby`;
 }
 
 /** Gives a folder and all that is in it to the server's user. */
