@@ -78,9 +78,9 @@ export {
   fallback,
   fallbackDefaults,
 } from './fallback.js';
+export { type HealthCheckOptions, healthCheckDefaults } from './health-checks.js';
 // Hedge
 export { Hedge, type HedgeOptions, hedge, hedgeDefaults } from './hedge.js';
-export { type HealthCheckOptions, healthCheckDefaults } from './health-checks.js';
 export { Keyed, type KeyedOptions, keyed, keyedDefaults } from './keyed.js';
 export {
   LatencyHistogram,

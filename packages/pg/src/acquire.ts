@@ -16,8 +16,9 @@ import {
   TimeoutError,
 } from '@resil/core';
 import type { PgCallState, ResolvedPgOptions } from './options.js';
-import type { ConnectCallback, RawClient } from './raw-client.js';
+import type { ConnectCallback } from './raw-client.js';
 import { inTransaction } from './raw-client.js';
+import type { PgServer } from './server.js';
 import type { Session } from './session.js';
 
 /** The members of pg-pool's pool that the adapter touches. */
@@ -38,21 +39,17 @@ export interface AcquireEnd {
 export class ClientSource {
   readonly pool: RawPool;
   readonly options: ResolvedPgOptions;
+  readonly server: PgServer;
   readonly #line: Bulkhead;
-  readonly #sessionOf: (client: RawClient) => Session;
   readonly #ownTimeout: number | undefined;
   /** Clients asked of the pool and not given yet; and those among them that have to be connected first. */
   #asked = 0;
   #connecting = 0;
 
-  constructor(
-    pool: RawPool,
-    options: ResolvedPgOptions,
-    sessionOf: (client: RawClient) => Session,
-  ) {
+  constructor(pool: RawPool, options: ResolvedPgOptions, server: PgServer) {
     this.pool = pool;
     this.options = options;
-    this.#sessionOf = sessionOf;
+    this.server = server;
     this.#ownTimeout = pool.options.connectionTimeoutMillis;
     this.#line = bulkhead({
       name: `${options.name} pool`,
@@ -112,11 +109,6 @@ export class ClientSource {
     if (!connecting) return;
     this.#connecting -= 1;
     if (this.#connecting === 0) this.pool.options.connectionTimeoutMillis = this.#ownTimeout;
-  }
-
-  /** The session of a client that the pool gave. */
-  sessionOf(client: RawClient): Session {
-    return this.#sessionOf(client);
   }
 }
 
@@ -196,16 +188,28 @@ export class Acquisition {
         this.#fail(error && isPoolFull(error) ? this.#full() : error);
         return;
       }
-      this.#done = true;
-      this.#forgetTimeout?.();
-      const session = source.sessionOf(client);
+      const session = source.server.sessionOf(client);
       this.#session = session;
       this.#release = release;
-      this.#state.untouched = !session.fresh;
-      this.#state.phase = 'ready';
-      session.fresh = false;
-      this.#end.acquired(session);
+      const fault = source.server.admit(session, this.#state.target);
+      if (fault instanceof Promise) void fault.then((answer) => this.#admitted(session, answer));
+      else this.#admitted(session, fault);
     });
+  }
+
+  /** The session is what the call looks for; or it is not, or the call has left, and the client goes back. */
+  #admitted(session: Session, fault: unknown): void {
+    if (this.#done || fault !== undefined) {
+      this.giveBack();
+      this.#fail(fault);
+      return;
+    }
+    this.#done = true;
+    this.#forgetTimeout?.();
+    this.#state.untouched = !session.fresh;
+    this.#state.phase = 'ready';
+    session.fresh = false;
+    this.#end.acquired(session);
   }
 
   /** Gives the client back; `destroy` closes it. To be called exactly once. */

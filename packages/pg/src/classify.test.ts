@@ -8,6 +8,7 @@ const state = (code: string, severity = 'ERROR', message = ''): Error =>
   Object.assign(new Error(message), { code, severity });
 const at = (changes: Partial<PgCallState> = {}): PgCallState => ({
   operation: 'query',
+  target: 'any',
   phase: 'sent',
   transaction: false,
   held: false,

@@ -137,6 +137,9 @@ export function classify(outcome: Outcome, call: Call): Verdict {
   const phase = state?.phase ?? 'sent';
   if (isRefusal(error)) return { kind: 'ignored', repeat: false };
   if (isResilienceError(error)) {
+    // Not this server's fault; that there is no other is the failure of all of them together.
+    if (error.code === 'RESIL_NO_SERVER')
+      return { kind: call.endpoint === undefined ? 'failure' : 'ignored', repeat: true };
     // Waiting for a slot of our own pool says nothing about the server.
     if (phase === 'waiting') return { kind: 'ignored', repeat: false };
     return {

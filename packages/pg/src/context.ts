@@ -1,12 +1,12 @@
-/** One wrapped pool, as its parts share it; and the guarded calls that are made on it. */
+/** One wrapped pool, or several that are one to their users, as its parts share it; and the guarded calls that are made on it. */
 import { type Call, type CallOptions, isRefusal, isResilienceError } from '@resil/core';
 import type { Pool, PoolClient } from 'pg';
-import { Acquisition, ClientSource, type RawPool } from './acquire.js';
+import { Acquisition } from './acquire.js';
 import type { PgCallState, ResolvedPgOptions } from './options.js';
 import { overlay } from './overlay.js';
 import { executeAlways, type PipelineSet, Pipelines } from './pipelines.js';
 import { PooledQuery } from './pooled-query.js';
-import { inTransaction, type RawClient, transactionStatus } from './raw-client.js';
+import { inTransaction, transactionStatus } from './raw-client.js';
 import {
   deliver,
   faultOf,
@@ -16,42 +16,39 @@ import {
   readRequest,
   textOf,
 } from './request.js';
-import { type Checkout, Session } from './session.js';
+import { PgServer } from './server.js';
+import { Servers } from './servers.js';
+import type { Checkout, Session } from './session.js';
 import { outcomeUnknown, Statement } from './statement.js';
 import { statementKind } from './statement-kind.js';
+import type { TargetSessionAttrs } from './target-session.js';
 
 type RawQuery = (...args: unknown[]) => unknown;
 
 /** What stands behind a wrapped pool. */
 export class PoolContext {
-  readonly pool: Pool;
   readonly options: ResolvedPgOptions;
+  readonly servers: Servers;
   readonly pipelines: Pipelines;
-  readonly source: ClientSource;
-  readonly #sessions = new WeakMap<object, Session>();
 
-  constructor(pool: Pool, options: ResolvedPgOptions, key: string) {
-    this.pool = pool;
+  /** `names` are those of the servers that the pools lead to. */
+  constructor(
+    pools: readonly Pool[],
+    options: ResolvedPgOptions,
+    names: readonly string[],
+    key: string,
+  ) {
     this.options = options;
-    this.pipelines = new Pipelines(options, key);
-    this.source = new ClientSource(pool as unknown as RawPool, options, (client) =>
-      this.sessionOf(client),
-    );
-  }
-
-  /** The session of a physical connection. */
-  sessionOf(client: RawClient): Session {
-    let session = this.#sessions.get(client);
-    if (session === undefined) {
-      session = new Session(client, this.options);
-      this.#sessions.set(client, session);
-    }
-    return session;
+    const all: PgServer[] = [];
+    for (const [index, pool] of pools.entries())
+      all.push(new PgServer(names[index] as string, pool, options, all));
+    this.servers = new Servers(all, options);
+    this.pipelines = new Pipelines(options, key, this.servers);
   }
 
   /** The client as users see it: always the same one for a connection. */
-  wrap(client: RawClient): PoolClient {
-    const session = this.sessionOf(client);
+  wrap(session: Session): PoolClient {
+    const { client } = session;
     session.wrapped ??= overlay(client, {
       query: (...args: unknown[]) => this.#clientQuery(session, args),
       get release() {
@@ -69,6 +66,7 @@ export class PoolContext {
     const state: PgCallState = {
       operation: 'query',
       phase: 'waiting',
+      target: resilience.targetSessionAttrs ?? this.options.targetSessionAttrs,
       transaction: false,
       held: false,
       untouched: false,
@@ -76,7 +74,13 @@ export class PoolContext {
     return this.pipelines.of(resilience.key).whole.execute(
       (call) =>
         new Promise((resolve, reject) => {
-          new PooledQuery(this.source, call, request, state, resolve, reject).start();
+          const server = this.servers.of(call);
+          const failed = (error: unknown): void => {
+            server.learn(error, state.phase);
+            reject(error);
+          };
+          const acquired = (): void => this.servers.admitted(server, state.target, call);
+          new PooledQuery(server.source, call, request, state, acquired, resolve, failed).start();
         }),
       optionsOf(request, state),
     );
@@ -86,10 +90,12 @@ export class PoolContext {
   async checkOut(
     pipeline: (set: PipelineSet) => PipelineSet['whole'],
     options: CallOptions,
+    target: TargetSessionAttrs = this.options.targetSessionAttrs,
   ): Promise<Session> {
     const state: PgCallState = {
       operation: 'connect',
       phase: 'waiting',
+      target,
       transaction: false,
       held: false,
       untouched: false,
@@ -107,14 +113,17 @@ export class PoolContext {
   #checkOutOnce(call: Call, state: PgCallState): Promise<Session> {
     return new Promise((resolve, reject) => {
       let forget: (() => void) | undefined;
-      const acquisition = new Acquisition(this.source, call, state, {
-        acquired(session) {
+      const server = this.servers.of(call);
+      const acquisition = new Acquisition(server.source, call, state, {
+        acquired: (session) => {
           forget?.();
+          this.servers.admitted(server, state.target, call);
           session.checkout = checkoutOf(session, acquisition);
           resolve(session);
         },
         refused(error) {
           forget?.();
+          server.learn(error, state.phase);
           reject(error);
         },
       });
@@ -140,13 +149,14 @@ export class PoolContext {
   #heldQuery(session: Session, checkout: Checkout, request: QueryRequest): Promise<unknown> {
     const fault = faultOf(request);
     if (fault !== undefined) return Promise.reject(fault);
-    const { client } = session;
+    const { client, server } = session;
     // Behind a statement that has not been answered, the status is not known yet.
     const transaction = session.running > 0 || inTransaction(client);
     const kind = statementKind(textOf(request));
     const state: PgCallState = {
       operation: 'query',
       phase: 'ready',
+      target: 'any',
       transaction,
       held: true,
       untouched: false,
@@ -162,6 +172,7 @@ export class PoolContext {
           },
           reject(error) {
             checkout.lastError = error;
+            server.learn(error, state.phase);
             forget();
             reject(error);
           },
@@ -171,9 +182,9 @@ export class PoolContext {
       });
     const set = this.pipelines.of(request.resilience.key);
     const options = optionsOf(request, state, checkout);
-    if (!transaction && kind !== 'begin') return set.whole.execute(operation, options);
-    if (kind === 'begin' || kind === 'other') return set.held.execute(operation, options);
-    const promise = executeAlways(set, operation, options, isRefusal);
+    if (!transaction && kind !== 'begin') return set.alone(server).execute(operation, options);
+    if (kind === 'begin' || kind === 'other') return set.held(server).execute(operation, options);
+    const promise = executeAlways(set, server, operation, options, isRefusal);
     if (!commit) return promise;
     // A timeout answers in place of the statement.
     return promise.catch((error) => {

@@ -10,6 +10,8 @@ export type { PgCallState, PgOptions, QueryPhase, QueryResilience } from './opti
 // Options
 export { pgDefaults } from './options.js';
 export { resilient } from './resilient.js';
+// Several servers
+export { NoServerError, type TargetSessionAttrs } from './target-session.js';
 export type { IsolationLevel, TransactionOptions } from './transaction.js';
 // Transactions
 export { TransactionRolledBackError, transaction, transactionDefaults } from './transaction.js';

@@ -13,8 +13,10 @@ import {
   InvalidOptionError,
   nameRule,
   objectRule,
+  oneOfRule,
   positiveDurationRule,
 } from '@resil/core';
+import { TARGET_SESSION_ATTRS, type TargetSessionAttrs } from './target-session.js';
 
 /** Options of {@link resilient}: those of the standard pipeline, and those that only a pool has. */
 export interface PgOptions extends Omit<StandardOptions, 'key' | 'hedge'> {
@@ -64,6 +66,13 @@ export interface PgOptions extends Omit<StandardOptions, 'key' | 'hedge'> {
    * @defaultValue `pgDefaults.sendDeadline` (false)
    */
   readonly sendDeadline?: boolean | undefined;
+  /**
+   * Which of several servers calls run on, in libpq's words. A query's own
+   * `resilience.targetSessionAttrs` goes first.
+   *
+   * @defaultValue `'read-write'` for several pools, `'any'` for one
+   */
+  readonly targetSessionAttrs?: TargetSessionAttrs | undefined;
   /** Told when a connection that nobody was using a query on is lost, beside the pool's own `'error'` event. Default: nobody. */
   readonly onConnectionLost?: ((error: Error) => void) | undefined;
 }
@@ -105,6 +114,8 @@ export interface QueryResilience {
   readonly priority?: number | undefined;
   /** Groups the call for breaker, budget and events, for one pool in front of several databases. Default: the pool's. */
   readonly key?: string | undefined;
+  /** Which of several servers it may run on: `'prefer-standby'` takes a read off the primary. Default: the pool's. */
+  readonly targetSessionAttrs?: TargetSessionAttrs | undefined;
 }
 
 declare module 'pg' {
@@ -124,6 +135,8 @@ export interface PgCallState {
   readonly operation: 'query' | 'connect';
   /** How far the current attempt has come. `sent`: the server may have run it. */
   phase: QueryPhase;
+  /** Which servers it may run on. */
+  readonly target: TargetSessionAttrs;
   /** Whether it runs within an open transaction, where nothing can be repeated by itself. */
   readonly transaction: boolean;
   /** Whether it runs on a client that the caller holds; a lost connection can't be replaced then. */
@@ -146,6 +159,7 @@ export interface ResolvedPgOptions {
   readonly maxWaiting: number;
   readonly cancelGraceDuration: number;
   readonly sendDeadline: boolean;
+  readonly targetSessionAttrs: TargetSessionAttrs;
   readonly onConnectionLost: ((error: Error) => void) | undefined;
   readonly clock: Clock | undefined;
   readonly key: string | undefined;
@@ -156,6 +170,8 @@ export interface ResolvedPgOptions {
 
 type OwnOptions = Omit<PgOptions, Exclude<keyof StandardOptions, 'name' | 'clock' | 'key'>>;
 
+const targetRule = oneOfRule(...TARGET_SESSION_ATTRS);
+
 const rules: OptionRules<OwnOptions> = {
   name: nameRule,
   key: nameRule,
@@ -165,6 +181,7 @@ const rules: OptionRules<OwnOptions> = {
   maxWaiting: countRule(0),
   cancelGraceDuration: positiveDurationRule(),
   sendDeadline: booleanRule,
+  targetSessionAttrs: targetRule,
   onConnectionLost: functionRule,
 };
 
@@ -177,10 +194,11 @@ const queryRules: OptionRules<QueryResilience> = {
     text: 'a number',
   },
   key: nameRule,
+  targetSessionAttrs: targetRule,
 };
 
 /** Checks the options and fills in the defaults. What is not pg's own goes on to `standard`, which checks it. */
-export function resolveOptions(options: PgOptions): ResolvedPgOptions {
+export function resolveOptions(options: PgOptions, servers = 1): ResolvedPgOptions {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new InvalidOptionError('resilient options', options, 'must be an object');
   }
@@ -189,6 +207,7 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
     maxWaiting,
     cancelGraceDuration,
     sendDeadline,
+    targetSessionAttrs,
     onConnectionLost,
     pipeline,
     key,
@@ -203,6 +222,7 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
       maxWaiting,
       cancelGraceDuration,
       sendDeadline,
+      targetSessionAttrs,
       onConnectionLost,
       pipeline,
       key,
@@ -232,6 +252,7 @@ export function resolveOptions(options: PgOptions): ResolvedPgOptions {
     maxWaiting: maxWaiting ?? pgDefaults.maxWaiting,
     cancelGraceDuration: cancelGraceDuration ?? pgDefaults.cancelGraceDuration,
     sendDeadline: sendDeadline ?? pgDefaults.sendDeadline,
+    targetSessionAttrs: targetSessionAttrs ?? (servers > 1 ? 'read-write' : 'any'),
     onConnectionLost,
     standard: {
       bulkhead: pgDefaults.bulkhead,

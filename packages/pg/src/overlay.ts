@@ -50,24 +50,34 @@ interface Emitter {
   on(event: string | symbol, listener: Listener): unknown;
   prependListener(event: string | symbol, listener: Listener): unknown;
   removeListener(event: string | symbol, listener: Listener): unknown;
+  removeAllListeners(event?: string | symbol): unknown;
 }
 
-/** The ways to add a listener, for listeners that are to get `translate`d arguments and `self()` as `this`. */
+/**
+ * The ways to add a listener, for listeners that are to get `translate`d arguments and `self()` as
+ * `this`. Of several targets all are listened to, and a listener goes from all of them.
+ */
 export function listening(
-  target: object,
+  targets: readonly object[],
   self: () => object,
   translate: (arg: unknown) => unknown,
 ): Overlay {
-  const emitter = target as Emitter;
+  const emitters = targets as readonly Emitter[];
   const adds = (method: 'on' | 'prependListener', once: boolean) => {
     return (event: string | symbol, listener: Listener): object => {
       const translated: Listener & { listener?: Listener } = (...args) => {
-        if (once) emitter.removeListener(event, translated);
+        if (once) for (const emitter of emitters) emitter.removeListener(event, translated);
         return Reflect.apply(listener, self(), args.map(translate));
       };
       // By this name an EventEmitter finds a listener that stands for another, to remove or to list it.
       translated.listener = listener;
-      emitter[method](event, translated);
+      for (const emitter of emitters) emitter[method](event, translated);
+      return self();
+    };
+  };
+  const removes = (method: 'removeListener' | 'removeAllListeners'): Listener => {
+    return (...args) => {
+      for (const emitter of emitters) Reflect.apply(emitter[method], emitter, args);
       return self();
     };
   };
@@ -77,5 +87,8 @@ export function listening(
     once: adds('on', true),
     prependListener: adds('prependListener', false),
     prependOnceListener: adds('prependListener', true),
+    removeListener: removes('removeListener'),
+    off: removes('removeListener'),
+    removeAllListeners: removes('removeAllListeners'),
   };
 }

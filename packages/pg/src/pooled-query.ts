@@ -11,6 +11,7 @@ export class PooledQuery implements AcquireEnd, StatementEnd {
   readonly #call: Call;
   readonly #request: QueryRequest;
   readonly #state: PgCallState;
+  readonly #acquired: () => void;
   readonly #resolve: (result: unknown) => void;
   readonly #reject: (error: unknown) => void;
   readonly #acquisition: Acquisition;
@@ -22,12 +23,14 @@ export class PooledQuery implements AcquireEnd, StatementEnd {
     call: Call,
     request: QueryRequest,
     state: PgCallState,
+    acquired: () => void,
     resolve: (result: unknown) => void,
     reject: (error: unknown) => void,
   ) {
     this.#call = call;
     this.#request = request;
     this.#state = state;
+    this.#acquired = acquired;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#acquisition = new Acquisition(source, call, state, this);
@@ -42,6 +45,7 @@ export class PooledQuery implements AcquireEnd, StatementEnd {
   }
 
   acquired(session: Session): void {
+    this.#acquired();
     this.#statement = new Statement(session, this.#request, this.#call, this.#state, false, this);
     this.#statement.start();
   }

@@ -8,6 +8,10 @@ export interface RawClient extends Omit<PoolClient, 'ssl' | 'connection'> {
   readonly connection: {
     readonly stream: object;
     on(event: 'readyForQuery', listener: (message: { readonly status?: string }) => void): unknown;
+    on(
+      event: 'parameterStatus',
+      listener: (message: { readonly parameterName: string }) => void,
+    ): unknown;
     once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
     removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   };

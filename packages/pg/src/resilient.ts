@@ -14,6 +14,8 @@ import { type PgOptions, resolveOptions } from './options.js';
 import { listening, type Overlay, overlay } from './overlay.js';
 import type { RawClient } from './raw-client.js';
 import { deliver, type QueryCallback, readRequest } from './request.js';
+import type { PgServer } from './server.js';
+import type { Session } from './session.js';
 
 /** Answered by every wrapped pool, also to a second copy of this package. */
 const WRAPPED = '@resil/pg/wrapped';
@@ -22,9 +24,14 @@ const WRAPPED = '@resil/pg/wrapped';
  * Keeps a pool's callers alive when PostgreSQL is slow, fails or disappears. Gives the pool back,
  * with its own type: use it wherever the pool was used.
  *
+ * Several pools, each to one server of a cluster, are one pool to their users: calls go to the server
+ * that `targetSessionAttrs` asks for, by default the one that takes writes. When that changes, because
+ * it died and a standby was promoted, they go there. The first pool lends type and options.
+ *
  * What it rejects with is pg's own error, or a `ResilienceError`: `RESIL_TIMEOUT`,
  * `RESIL_CIRCUIT_OPEN`, `RESIL_BULKHEAD_FULL` and `RESIL_QUEUE_TIMEOUT` (the pool is full),
- * `RESIL_OUTCOME_UNKNOWN` (a COMMIT whose answer was lost).
+ * `RESIL_OUTCOME_UNKNOWN` (a COMMIT whose answer was lost), `RESIL_NO_SERVER` (no server is what the
+ * call may run on).
  *
  * @throws InvalidOptionError for what is not a pool, a pool that is wrapped already, and bad options.
  * @example
@@ -34,22 +41,41 @@ const WRAPPED = '@resil/pg/wrapped';
  *
  * const pool = resilient(new pg.Pool({ max: 10 }), { attemptTimeout: 2_000 });
  * await pool.end();
+ *
+ * const hosts = ['db1.example', 'db2.example'];
+ * const cluster = resilient(hosts.map((host) => new pg.Pool({ host })));
+ * await cluster.end();
  * ```
  */
-export function resilient<P extends Pool>(pool: P, options: PgOptions = {}): P {
-  checkPool(pool);
+export function resilient<P extends Pool>(pool: P | readonly P[], options: PgOptions = {}): P {
+  const pools = Array.isArray(pool) ? (pool as readonly P[]) : [pool as P];
+  if (pools.length === 0)
+    throw new InvalidOptionError('resilient: pools', pool, 'must be at least one pool');
+  for (const one of pools) checkPool(one);
+  if (new Set(pools).size < pools.length)
+    throw new InvalidOptionError('resilient: pools', pool, 'must not hold the same pool twice');
+  const names = namesOf(pools);
   const context = new PoolContext(
-    pool,
-    resolveOptions(options),
-    options.key ?? destinationOf(pool),
+    pools,
+    resolveOptions(options, pools.length),
+    names,
+    options.key ?? names.join(','),
   );
   const proxy: P = overlay(
-    pool,
+    pools[0] as P,
     overlayOf(context, () => proxy),
   );
   contexts.set(proxy, context);
-  keepAlive(context);
+  for (const server of context.servers.all) keepAlive(context, server);
   return proxy;
+}
+
+/** Where the pools connect to; told apart where several connect to the same. */
+function namesOf(pools: readonly Pool[]): string[] {
+  const names = pools.map(destinationOf);
+  return names.map((name, index) =>
+    names.indexOf(name) === index ? name : `${name}#${index + 1}`,
+  );
 }
 
 const contexts = new WeakMap<object, PoolContext>();
@@ -64,8 +90,11 @@ export function contextOf(pool: Pool): PoolContext {
 }
 
 function overlayOf(context: PoolContext, self: () => object): Overlay {
-  const { pool, source } = context;
-  return {
+  const { first, all } = context.servers;
+  const { pool } = first;
+  const sum = (count: (server: PgServer) => number): number =>
+    all.reduce((total, server) => total + count(server), 0);
+  const own: Overlay = {
     [WRAPPED]: true,
     query(...args: unknown[]): unknown {
       const request = readRequest(args[0], args[1], args[2]);
@@ -80,7 +109,7 @@ function overlayOf(context: PoolContext, self: () => object): Overlay {
       warnIfNested(context);
       const promise = context
         .checkOut((set) => set.connect, {})
-        .then(({ client }) => context.wrap(client));
+        .then((session) => context.wrap(session));
       if (callback === undefined) return promise;
       promise.then(
         (client) => process.nextTick(callback, undefined, client, client.release),
@@ -89,16 +118,54 @@ function overlayOf(context: PoolContext, self: () => object): Overlay {
       return undefined;
     },
     get waitingCount(): number {
-      return pool.waitingCount + source.waiting;
+      return sum((server) => server.pool.waitingCount + server.source.waiting);
     },
-    ...listening(pool, self, (arg) => (isClient(arg) ? context.wrap(arg) : arg)),
+    ...listening(
+      all.map((server) => server.pool),
+      self,
+      (arg) => (isClient(arg) ? context.wrap(sessionOf(arg, all)) : arg),
+    ),
+  };
+  // Not spread, which would read the counters once and for all.
+  if (all.length > 1)
+    Object.defineProperties(own, Object.getOwnPropertyDescriptors(asOne(all, sum)));
+  return own;
+}
+
+/** What several pools are together. */
+function asOne(
+  all: readonly PgServer[],
+  sum: (count: (server: PgServer) => number) => number,
+): Overlay {
+  return {
+    end(callback?: (error?: unknown) => void): unknown {
+      const ended = Promise.all(all.map(({ pool }) => pool.end())).then(() => undefined);
+      if (callback === undefined) return ended;
+      ended.then(
+        () => process.nextTick(callback),
+        (error) => process.nextTick(callback, error),
+      );
+      return undefined;
+    },
+    get totalCount(): number {
+      return sum(({ pool }) => pool.totalCount);
+    },
+    get idleCount(): number {
+      return sum(({ pool }) => pool.idleCount);
+    },
   };
 }
 
+/** The session of a client that an event of one of the pools carries. */
+function sessionOf(client: RawClient, all: readonly PgServer[]): Session {
+  const owner = all.find((server) => server.knows(client)) ?? (all[0] as PgServer);
+  return owner.sessionOf(client);
+}
+
 /** Sees to it that the death of a connection can't end the process. */
-function keepAlive(context: PoolContext): void {
-  const { pool, options } = context;
-  pool.on('error', (error) => {
+function keepAlive({ options }: PoolContext, server: PgServer): void {
+  server.pool.on('error', (error) => {
+    server.learn(error, 'ready');
     try {
       options.onConnectionLost?.(error);
     } catch (thrown) {
@@ -106,8 +173,8 @@ function keepAlive(context: PoolContext): void {
     }
   });
   // A session listens to its connection's errors.
-  pool.on('connect', (client) => {
-    context.sessionOf(client as unknown as RawClient);
+  server.pool.on('connect', (client) => {
+    server.sessionOf(client as unknown as RawClient);
   });
 }
 

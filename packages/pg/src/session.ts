@@ -6,6 +6,8 @@ import type { Socket } from 'node:net';
 import type { PoolClient } from 'pg';
 import type { ResolvedPgOptions } from './options.js';
 import { type RawClient, trackStatus } from './raw-client.js';
+import type { PgServer } from './server.js';
+import type { ServerRole } from './target-session.js';
 
 /** What a transaction gives to the queries that run in it. */
 export interface SessionScope {
@@ -25,10 +27,16 @@ export interface Checkout {
   lastError: unknown;
 }
 
+/** What a server tells its sessions of when its part changes. */
+const ROLE_PARAMETERS = new Set(['in_hot_standby', 'default_transaction_read_only']);
+
 /** One physical connection. */
 export class Session {
   readonly client: RawClient;
   readonly options: ResolvedPgOptions;
+  readonly server: PgServer;
+  /** The part that its server said to play; `undefined` if it was not asked, or has told of a change since. */
+  role: ServerRole | undefined;
   /** The connection must not go back to the pool. */
   evict = false;
   /** Statements submitted and not answered. */
@@ -44,9 +52,15 @@ export class Session {
   #drains = 0;
   #waiting: (() => void)[] = [];
 
-  constructor(client: RawClient, options: ResolvedPgOptions) {
+  constructor(client: RawClient, options: ResolvedPgOptions, server: PgServer) {
     this.client = client;
     this.options = options;
+    this.server = server;
+    client.connection.on('parameterStatus', ({ parameterName }) => {
+      if (!ROLE_PARAMETERS.has(parameterName)) return;
+      this.role = undefined;
+      server.forget();
+    });
     // A connection that dies in nobody's hands must not end the process; whoever listens is told too.
     client.on('error', ignore);
     trackStatus(client);

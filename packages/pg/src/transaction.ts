@@ -43,6 +43,7 @@ import { inTransaction } from './raw-client.js';
 import { contextOf } from './resilient.js';
 import type { Checkout, Session } from './session.js';
 import { outcomeUnknown } from './statement.js';
+import { TARGET_SESSION_ATTRS, type TargetSessionAttrs } from './target-session.js';
 
 /** Isolation levels of PostgreSQL. */
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
@@ -77,6 +78,8 @@ export interface TransactionOptions {
   readonly deadline?: number | undefined;
   /** Cancels it: what runs on the server too. */
   readonly signal?: AbortSignal | undefined;
+  /** Which of several servers it may run on. Default: the pool's. */
+  readonly targetSessionAttrs?: TargetSessionAttrs | undefined;
   /** Importance of its connection, higher first. Default: 0. */
   readonly priority?: number | undefined;
   /** Groups the calls for breaker, budget and events. Default: the pool's. */
@@ -105,6 +108,7 @@ const rules: OptionRules<TransactionOptions> = {
   baseDelay: durationRule(),
   maxDelay: durationRule(),
   deadline: durationRule(0, true),
+  targetSessionAttrs: oneOfRule(...TARGET_SESSION_ATTRS),
   signal: objectRule('an AbortSignal', (value) => typeof value.addEventListener === 'function'),
   priority: {
     test: (value) => typeof value === 'number' && !Number.isNaN(value),
@@ -200,7 +204,8 @@ function classifierOf({ readOnly }: TransactionOptions): Classify {
     const { error } = outcome;
     if (isResilienceError(error)) {
       const rolledBack = error instanceof TransactionRolledBackError && isRetryable(error.cause);
-      return { kind: isRefusal(error) ? 'ignored' : 'failure', repeat: rolledBack };
+      const repeat = rolledBack || error.code === 'RESIL_NO_SERVER';
+      return { kind: isRefusal(error) ? 'ignored' : 'failure', repeat };
     }
     const { kind, fatal, repeat } = meaningOf(error);
     // A write in a transaction that was asked to refuse writes fails on every server.
@@ -229,10 +234,10 @@ async function attempt<T>(
   const { signal, key, priority } = options;
   const limits: CallOptions = { signal, deadline, key, priority };
   // Not repeated by itself: the whole attempt is.
-  const session = await context.checkOut((set) => set.held, limits);
+  const session = await context.checkOut((set) => set.start, limits, options.targetSessionAttrs);
   const checkout = session.checkout as Checkout;
   checkout.scope = { signal, deadline };
-  const client = context.wrap(session.client);
+  const client = context.wrap(session);
   try {
     await client.query(beginOf(context, options, deadline));
     const result = await insideTransaction(context, () => fn(client));
@@ -257,7 +262,7 @@ function beginOf(context: PoolContext, options: TransactionOptions, deadline: nu
   ];
   const begin = ['begin', modes.filter((mode) => mode !== '').join(', ')].join(' ').trimEnd();
   if (!context.options.sendDeadline || deadline === Number.POSITIVE_INFINITY) return begin;
-  const { clock } = context.source;
+  const { clock } = context.servers.first.source;
   const left = Math.max(1, Math.ceil(deadline - clock.now()));
   return `${begin}; set local statement_timeout = ${Math.min(left, 2 ** 31 - 1)}`;
 }
