@@ -108,6 +108,9 @@ describe('a pipeline on the system clock', () => {
   });
 
   it('loses no deadline that was pending when fake timers were put on', async () => {
+    // As in a process that has been up for a day, or in workerd, where it is the time since 1970.
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + 86_400_000);
     const real = pipeline(timeout({ duration: 40 })).execute(hang);
     const failedReal = expect(real).rejects.toMatchObject({ code: 'RESIL_TIMEOUT' });
     vi.useFakeTimers();
@@ -175,7 +178,7 @@ function trackTimers(): { pending(): number; stop(): void } {
       callback();
     }, delay);
     // vitest's own waiting is not what is counted.
-    if (new Error().stack?.includes('/core/src/clock.ts') === true) pending.add(timer);
+    if (/\bschedule\b/.test(new Error().stack ?? '')) pending.add(timer);
     return timer;
   }) as never;
   globalThis.clearTimeout = ((timer: ReturnType<typeof set>) => {

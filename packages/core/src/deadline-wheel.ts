@@ -163,9 +163,13 @@ export class DeadlineWheel {
     }
   }
 
-  /** Fake timers were put on or taken off: timers that were set before are of no use. */
+  /**
+   * Fake timers were put on or taken off. A timer that was set before is left to run in its own time:
+   * what is pending may be due by then, with no later call to notice.
+   */
   #switchTimers(now: number): void {
     this.#timers = (this.#clock as SwitchableClock).timers;
+    if (this.#size > 0) this.#disarm = undefined;
     this.#letGo();
     this.#endIdleCheck?.();
     this.#endIdleCheck = undefined;

@@ -9,7 +9,8 @@
  * Promise jobs are flushed by one `process.nextTick`: Node empties the queue of promise jobs before
  * it runs the next tick, however long the chains are, and without a turn of the event loop. It also
  * looks for unhandled rejections only after the ticks, so a promise that rejects while time passes
- * may still be awaited afterwards.
+ * may still be awaited afterwards. workerd's `nextTick` is a promise job itself; there a turn of the
+ * event loop takes its place.
  */
 import process from 'node:process';
 import {
@@ -66,7 +67,11 @@ function check(option: string, value: number, rule: OptionRule): void {
 }
 
 // Looked up once: fake timers that are installed later must not stop the clock.
-const nextTick = process.nextTick;
+const afterPromiseJobs: (callback: () => void) => unknown =
+  (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ===
+  'Cloudflare-Workers'
+    ? setImmediate
+    : process.nextTick;
 
 /**
  * A {@link Clock} for tests. May be shared by any number of layers and pipelines.
@@ -124,7 +129,7 @@ export class VirtualClock implements Clock {
 
   /** Runs all promise jobs that are waiting, and those that they lead to. No time passes. */
   flush(): Promise<void> {
-    return new Promise((resolve) => nextTick(resolve));
+    return new Promise((resolve) => void afterPromiseJobs(resolve));
   }
 
   /**
