@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
 
 /** A process that does not end by itself within this is taken to hang, in ms. */
 const HANG = 60_000;
@@ -13,16 +16,33 @@ export interface ChildEnd {
 }
 
 /**
- * Runs `code` as a module in a process of its own. `core` is the built package there, as a user
- * imports it.
+ * Runs `code` as a module in a process of its own, of the runtime that runs the test. `core` is the
+ * built package there, as a user imports it; with `exposeGc` there is a global `gc`.
  */
-export function runChild(code: string, flags: readonly string[] = []): Promise<ChildEnd> {
+export async function runChild(
+  code: string,
+  { exposeGc = false }: { exposeGc?: boolean } = {},
+): Promise<ChildEnd> {
   const core = new URL('../dist/index.js', import.meta.url).href;
-  const child = spawn(
-    process.execPath,
-    [...flags, '--input-type=module', '--eval', `import * as core from '${core}';\n${code}`],
-    { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+  const folder = await mkdtemp(path.join(tmpdir(), 'resil-child-'));
+  try {
+    const file = path.join(folder, 'child.mjs');
+    await writeFile(file, `import * as core from '${core}';\n${code}`);
+    return await ending([...runArguments(exposeGc), file]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function runArguments(exposeGc: boolean): string[] {
+  if ('deno' in process.versions) {
+    return ['run', '--allow-all', ...(exposeGc ? ['--v8-flags=--expose-gc'] : [])];
+  }
+  return exposeGc ? ['--expose-gc'] : [];
+}
+
+function ending(args: readonly string[]): Promise<ChildEnd> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const killer = setTimeout(() => child.kill('SIGKILL'), HANG);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {

@@ -8,7 +8,6 @@ import {
   fallback,
   hedge,
   pipeline,
-  rateLimiter,
   retry,
   retryBudget,
   standard,
@@ -67,20 +66,6 @@ describeLayerContract({
   create: ({ clock }) =>
     circuitBreaker({ clock, failureThreshold: 1_000, fallbackFn: () => 'instead' }),
   passesErrors: false,
-});
-
-describeLayerContract({
-  runner,
-  name: 'rateLimiter',
-  create: ({ clock }) => rateLimiter({ clock, maxCalls: 1_000_000, burstSize: 1_000 }),
-  waits: [
-    {
-      create: ({ clock }) =>
-        rateLimiter({ clock, maxCalls: 1, interval: HOUR + 1, queueTimeout: Infinity }),
-      wait: { name: 'its turn', arrange: (execute) => void execute(forEver) },
-    },
-  ],
-  refuses: [[() => rateLimiter({ maxCalls: 0 }), /maxCalls.*0/]],
 });
 
 describeLayerContract({

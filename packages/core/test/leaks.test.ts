@@ -393,7 +393,7 @@ describe('leaks', () => {
         gc();
         const alive = kept.filter((ref) => ref.deref() !== undefined).length;
         console.log(alive <= 10 ? 'few' : alive + ' of ' + kept.length);`;
-      expect(await runChild(code, ['--expose-gc'])).toMatchObject({ output: 'few', code: 0 });
+      expect(await runChild(code, { exposeGc: true })).toMatchObject({ output: 'few', code: 0 });
     });
 
     it('needs no more memory after many calls with one signal than after few', async () => {
@@ -417,7 +417,7 @@ describe('leaks', () => {
         const many = await run(40_000);
         const grown = Math.round((many - few) / 1024);
         console.log(grown < 512 ? 'flat' : grown + ' KB more');`;
-      expect(await runChild(code, ['--expose-gc'])).toMatchObject({ output: 'flat', code: 0 });
+      expect(await runChild(code, { exposeGc: true })).toMatchObject({ output: 'flat', code: 0 });
     });
   });
 });

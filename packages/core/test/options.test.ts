@@ -11,7 +11,6 @@ import {
   LatencyHistogram,
   type OutlierDetectionOptions,
   pipeline,
-  rateLimiter,
   retry,
   retryBudget,
   standard,
@@ -209,18 +208,6 @@ const rows: Row[] = [
     tokenRatio: ['a number of at least 0.001', [...neverNumber, 0, 0.0009, infinity]],
     name,
   }),
-  ...rowsOf('rateLimiter', rateLimiter, {
-    maxCalls: count,
-    interval: ['a number of milliseconds above 0', [...neverDuration, 0, infinity]],
-    burstSize: count,
-    maxQueueSize: ['a whole number of at least 0', [...neverCount, infinity]],
-    queueTimeout: durationOrInfinity,
-    maxRetryAfter: positiveOrInfinity,
-    classify: fn,
-    hint: fn,
-    name,
-    clock,
-  }),
   ...rowsOf('throttle', throttle, {
     minSuccessRatio: ratio,
     maxRejectionRatio: ratio,
@@ -362,7 +349,6 @@ describe('options', () => {
     ['concurrencyBudget', concurrencyBudget],
     ['hedge', hedge],
     ['tokenBudget', tokenBudget],
-    ['rateLimiter', rateLimiter],
     ['throttle', throttle],
     ['bulkhead', bulkhead],
     ['timeout', timeout],
@@ -546,7 +532,6 @@ describe('options', () => {
     hedge({ delay: infinity, budget: retryBudget() });
     bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 0, queueTimeout: 0, timeout: infinity });
     bulkhead({ maxConcurrentCalls: infinity, queueTimeout: infinity });
-    rateLimiter({ maxCalls: 1, interval: 0.1, maxQueueSize: 0, queueTimeout: infinity });
     throttle({ minSuccessRatio: 1, maxRejectionRatio: 1, aggression: 1, minimumCalls: 0 });
     failover({ ...target, slowStartDuration: 0, slowStartRatio: 1, panicRatio: 1 });
     outlierDetection({ failureThreshold: false, successRate: false, failureShare: false });

@@ -174,6 +174,6 @@ describe('costs', () => {
       gc();
       const alive = kept.filter((ref) => ref.deref() !== undefined).length;
       console.log(alive <= 10 ? 'few' : alive + ' alive');`;
-    expect(await runChild(code, ['--expose-gc'])).toMatchObject({ output: 'few', code: 0 });
+    expect(await runChild(code, { exposeGc: true })).toMatchObject({ output: 'few', code: 0 });
   });
 });
