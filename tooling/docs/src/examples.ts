@@ -131,12 +131,17 @@ export function findExamples(file: string, text: string): Found {
   return { examples, problems };
 }
 
-/** Every README and every published source, relative to `root`. */
+/** Every README, every page of `docs/` and every published source, relative to `root`. */
 export function documentedFiles(root: string): string[] {
   const folders = ['packages', 'apps', 'tooling'].flatMap((group) =>
     fs.readdirSync(path.join(root, group)).map((name) => `${group}/${name}`),
   );
   const readmes = ['README.md', ...folders.map((folder) => `${folder}/README.md`)];
+  const pages = fs
+    .readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => path.join('docs', file))
+    .sort();
   const sources = folders
     .filter((folder) => folder.startsWith('packages/'))
     .map((folder) => `${folder}/src`)
@@ -147,5 +152,7 @@ export function documentedFiles(root: string): string[] {
         .filter((name) => name.endsWith('.ts') && !/\.test(?:-d)?\.ts$/.test(name))
         .map((name) => `${folder}/${name}`),
     );
-  return [...readmes, ...sources].filter((file) => fs.existsSync(path.join(root, file))).sort();
+  return [...readmes, ...pages, ...sources]
+    .filter((file) => fs.existsSync(path.join(root, file)))
+    .sort();
 }
