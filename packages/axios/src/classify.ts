@@ -249,6 +249,11 @@ function wasNotSent(error: unknown): boolean {
   return cause !== undefined && cause !== error && wasNotSent(cause);
 }
 
+/** Whether an error says that the server could not be reached, so that nothing was sent. */
+export function wasUnreachable(error: unknown): boolean {
+  return rowOfError(error, shapeOf(error).response) === UNREACHABLE;
+}
+
 function mayRepeat(judged: Row, outcome: Outcome, call: Call): boolean {
   if (judged.repeat === 'never') return false;
   const config = outcome.ok

@@ -32,7 +32,8 @@ export function destinationOf(config: InternalAxiosRequestConfig): string {
     : originOf(url);
 }
 
-function isRelative(url: string): boolean {
+/** Whether axios puts a base URL before it. */
+export function isRelative(url: string): boolean {
   // A path, the usual case, needs no closer look.
   if (url.charCodeAt(0) === SLASH && url.charCodeAt(1) !== SLASH) return true;
   return !ABSOLUTE.test(url);

@@ -38,6 +38,8 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
   #answer: AxiosResponse | undefined;
   /** The body that a factory made for the newest attempt. */
   #made: unknown;
+  /** Whether an attempt was sent. */
+  #begun = false;
   /** Whether the length in the headers is the caller's. */
   #ownLength = false;
   /** Attempts that are on their way. */
@@ -86,7 +88,10 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     const sending = this.#raced ? this.#beside() : this;
     const { config } = sending;
     const { resilience } = this.config;
-    if (resilience?.body !== undefined && !this.#raced) this.#makeBody(resilience.body, call);
+    if (resilience?.body !== undefined && !this.#raced) this.#makeBody(resilience.body);
+    this.#begun = true;
+    const base: unknown = call.endpoint?.target;
+    if (typeof base === 'string') config.baseURL = base;
     const { deadlineHeader } = this.#settings;
     if (deadlineHeader !== undefined && call.deadline !== Infinity) {
       config.headers.set(deadlineHeader, String(Math.floor(call.remaining())));
@@ -126,7 +131,10 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
       resendable: this.resendable,
       canceled: (reason) => this.canceled(reason),
       received: (response) => {
-        if (response !== undefined) response.config = config;
+        if (response !== undefined) {
+          if (own.baseURL !== undefined) config.baseURL = own.baseURL;
+          response.config = config;
+        }
         this.received(response);
       },
       over: () => {
@@ -176,9 +184,9 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
   }
 
   /** Makes the body of an attempt; the first sends the request's own `data` if there is any. */
-  #makeBody(factory: () => unknown, call: Call): void {
+  #makeBody(factory: () => unknown): void {
     const { config } = this;
-    if (this.#made === undefined && call.attempt === 1) {
+    if (!this.#begun) {
       this.#ownLength = config.headers.hasContentLength() === true;
       if (config.data !== undefined && config.data !== null) return;
     }

@@ -17,6 +17,7 @@ import {
 } from '@resil/core';
 import type { AxiosDefaults, InternalAxiosRequestConfig } from 'axios';
 import type { WallClock } from './clock.js';
+import { type BaseURLFailover, failoverOf } from './failover.js';
 import { limitOf } from './long-requests.js';
 
 declare module 'axios' {
@@ -79,6 +80,12 @@ export interface ResilientOptions extends Omit<StandardOptions, 'key'> {
   readonly totalTimeout?: number | false | undefined;
   /** What a request's breaker, bulkhead and budget are kept by. Default: the origin it is sent to. */
   readonly key?: ((config: InternalAxiosRequestConfig) => string) | undefined;
+  /**
+   * Several base URLs of the same service, in place of `baseURL`: requests with a relative URL go to
+   * one of them, repeated ones to another. Each has a breaker, a bulkhead and an attempt timeout of its
+   * own. A string is a base URL; an object may add `priority` and `weight`. Default: none.
+   */
+  readonly failover?: BaseURLFailover | undefined;
   /** Makes the pipeline of a key, instead of the standard one; the options of the standard pipeline are then refused. */
   readonly pipeline?: ((key: string) => Pipeline) | undefined;
   /**
@@ -118,6 +125,7 @@ const { key: _ownKey, ...partRules } = standardRules;
 const optionRules: OptionRules<ResilientOptions> = {
   ...partRules,
   key: functionRule,
+  failover: objectRule('an object with endpoints'),
   pipeline: functionRule,
   deadlineHeader: {
     test: (value) => typeof value === 'string' && /^[!#$%&'*+.^_`|~\w-]+$/.test(value),
@@ -151,8 +159,10 @@ const requestRules: OptionRules<RequestResilience> = {
  */
 export function checkResilientOptions(options: ResilientOptions): void {
   checkOptions('resilient', options, optionRules);
+  if (options.failover !== undefined) failoverOf(options.failover);
   if (options.pipeline === undefined) return;
-  for (const name of Object.keys(partRules) as Array<keyof typeof partRules>) {
+  const parts = [...(Object.keys(partRules) as Array<keyof typeof partRules>), 'failover'] as const;
+  for (const name of parts) {
     if (options[name] !== undefined) {
       throw new InvalidOptionError(
         `resilient.${name}`,
@@ -178,6 +188,7 @@ export function standardOptionsFor(
 ): StandardOptions {
   const {
     key: _key,
+    failover: _failover,
     pipeline: _pipeline,
     deadlineHeader: _deadlineHeader,
     maxKeys: _maxKeys,

@@ -35,6 +35,7 @@ import { createClassify } from './classify.js';
 import { systemWallClock } from './clock.js';
 import { destinationOf } from './destination.js';
 import { Exchange, type ExchangeSettings } from './exchange.js';
+import { FAILOVER_KEY, failoverOf, mayGoAnywhere } from './failover.js';
 import { type AxiosHost, hostOf } from './host.js';
 import { LongRequests } from './long-requests.js';
 import {
@@ -94,6 +95,9 @@ class Protection {
   readonly host: AxiosHost;
   readonly #pipelines: Keyed;
   readonly #longRequests: LongRequests | undefined;
+  /** Pipelines of the requests that may go to any of several base URLs; `undefined` without such. */
+  readonly #anywhere: Keyed | undefined;
+  readonly #instanceDefaults: Axios['defaults'];
   readonly #keyOf: (config: InternalAxiosRequestConfig) => string;
   readonly #settings: ExchangeSettings;
   readonly #wrapped = new WeakMap<object, AxiosAdapter>();
@@ -104,12 +108,17 @@ class Protection {
     this.#keyOf = options.key ?? destinationOf;
     this.#settings = { host, deadlineHeader: options.deadlineHeader };
     const { maxKeys, idleTimeout, clock } = options;
-    const { pipeline: made, longRequests } =
-      options.pipeline === undefined
-        ? standardPipelines(options, instanceDefaults)
-        : { pipeline: options.pipeline, longRequests: undefined };
+    const {
+      pipeline: made,
+      longRequests,
+      anywhere,
+    } = options.pipeline === undefined
+      ? standardPipelines(options, instanceDefaults)
+      : { pipeline: options.pipeline, longRequests: undefined, anywhere: undefined };
     this.#pipelines = new Keyed(made, { maxKeys, idleTimeout, clock });
     this.#longRequests = longRequests;
+    this.#anywhere = anywhere && new Keyed(anywhere, { maxKeys, idleTimeout, clock });
+    this.#instanceDefaults = instanceDefaults;
   }
 
   /** The adapter, or what names it in a config, with protection around it. */
@@ -127,6 +136,11 @@ class Protection {
     return wrapped;
   }
 
+  /** A key of the user's own making stands; one by destination would be that of no endpoint. */
+  #keyAnywhere(config: InternalAxiosRequestConfig): string {
+    return this.#keyOf === destinationOf ? FAILOVER_KEY : this.#keyOf(config);
+  }
+
   #pipelineOf(key: string, requestTimeout: number | undefined): Pipeline {
     const usual = this.#pipelines.for(key);
     return this.#longRequests?.pipelineFor(usual, key, requestTimeout) ?? usual;
@@ -142,8 +156,11 @@ class Protection {
       const { resilience } = config;
       if (resilience !== undefined) checkRequestResilience(resilience);
       settleDoubleRetry(config);
-      const key = resilience?.key ?? this.#keyOf(config);
-      chosen = resilience?.pipeline ?? this.#pipelineOf(key, config.timeout);
+      const anywhere = mayGoAnywhere(config, this.#instanceDefaults) ? this.#anywhere : undefined;
+      const key =
+        resilience?.key ??
+        (anywhere === undefined ? this.#keyOf(config) : this.#keyAnywhere(config));
+      chosen = resilience?.pipeline ?? anywhere?.for(key) ?? this.#pipelineOf(key, config.timeout);
       const adapter = this.host.getAdapter(spec as never, config);
       exchange = new Exchange(config, key, adapter, this.#settings);
     } catch (error) {
@@ -164,6 +181,8 @@ class Protection {
 interface PipelineSource {
   readonly pipeline: (key: string) => Pipeline;
   readonly longRequests: LongRequests | undefined;
+  /** Those of requests that may go to any of several base URLs. */
+  readonly anywhere: ((key: string) => Pipeline) | undefined;
 }
 
 function standardPipelines(
@@ -175,9 +194,12 @@ function standardPipelines(
   const { name, clock = systemClock, attemptTimeout = standardDefaults.attemptTimeout } = settings;
   // Parts that contradict each other are refused now, not when the first request is sent.
   standard(settings);
+  const failover = options.failover && failoverOf(options.failover);
+  if (failover !== undefined) standard({ ...settings, failover });
   const limited = options.attemptTimeout === undefined && attemptTimeout !== false;
   return {
     pipeline: (key) => standard({ ...settings, key }),
+    anywhere: failover && ((key) => standard({ ...settings, key, failover })),
     longRequests: limited
       ? new LongRequests(attemptTimeout, options.totalTimeout || Infinity, (key, layers) =>
           pipeline({ name, key, classify, clock }, ...layers),
