@@ -1,4 +1,4 @@
-import { observe } from '@resil/core';
+import { failover, hedge, observe, pipeline } from '@resil/core';
 import { startHttpProcess } from '@resil/testbed';
 import { recordEvents } from '@resil/testing';
 import axios from 'axios';
@@ -130,8 +130,25 @@ describe('several base URLs', () => {
     ['no list', {}, 'failover.endpoints must be a list of at least one endpoint'],
     ['a path', { endpoints: ['/v1'] }, 'resilient.failover.endpoints[0] must be an absolute'],
     ['an unknown option', { endpoints: ['http://a'], layer: 1 }, 'failover.layer is not an option'],
-  ])('are refused with %s', (_, failover, message) => {
-    expect(() => resilient(axios.create(), { failover: failover as never })).toThrow(message);
+  ])('are refused with %s', (_, wrong, message) => {
+    expect(() => resilient(axios.create(), { failover: wrong as never })).toThrow(message);
+  });
+
+  it('are those of a failover in a pipeline of your own, hedged too', async () => {
+    const slow = await service({ faults: { hangRatio: 1 } });
+    const alive = await service();
+    const api = resilient(axios.create(), {
+      pipeline: () =>
+        pipeline(
+          hedge({ delay: 20, budget: false }),
+          failover({
+            endpoints: [slow, alive].map(({ origin }, priority) => ({ target: origin, priority })),
+          }),
+        ),
+    });
+    const { config } = await api.get('/a');
+    expect(config.baseURL).toBe(alive.origin);
+    expect([slow, alive].map((one) => one.counters().hits)).toEqual([1, 1]);
   });
 
   it('are refused beside a pipeline that replaces the standard one', () => {

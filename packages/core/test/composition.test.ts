@@ -543,6 +543,36 @@ describe('composition', () => {
     });
   });
 
+  describe('hedge > failover', () => {
+    it('runs the second copy at another endpoint, and aborts the one that lost', async () => {
+      const layer = failover({
+        endpoints: ['a', 'b'].map((target, priority) => ({ target, priority })),
+        outlierDetection: { failureThreshold: 1 },
+      });
+      const calls = pipeline({ clock }, hedge({ delay: 50, budget: false }), layer);
+      const reasons: unknown[] = [];
+      const operation = async (call: Call): Promise<string> => {
+        if (call.endpoint?.name === 'b') return 'b';
+        return new Promise((_, reject) => {
+          call.onAbort((reason) => {
+            reasons.push(reason);
+            reject(reason);
+          });
+        });
+      };
+      const answer = calls.execute(operation, { idempotent: true });
+      await expect(clock.runUntilSettled(answer)).resolves.toBe('b');
+      await clock.flush();
+      expect(clock.now()).toBe(50);
+      expect(reasons).toHaveLength(1);
+      // The copy that lost says nothing about its endpoint.
+      expect(layer.endpoints.map(({ state, running }) => [state, running])).toEqual([
+        ['available', 0],
+        ['available', 0],
+      ]);
+    });
+  });
+
   describe('fallback > failover > circuitBreaker of each endpoint', () => {
     it('falls back only when every endpoint has failed or refused', async () => {
       const layer = failover({
