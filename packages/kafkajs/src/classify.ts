@@ -63,6 +63,8 @@ const byType: Readonly<Record<string, KafkaErrorMeaning>> = {
   NETWORK_EXCEPTION: MAYBE_DONE,
   NOT_ENOUGH_REPLICAS_AFTER_APPEND: MAYBE_DONE,
   UNKNOWN: MAYBE_DONE,
+  // An answer that this version of kafkajs has no name for.
+  KAFKAJS_UNKNOWN_ERROR_CODE: { fault: 'cluster', effect: 'maybe', transient: false },
   // This producer object has no future.
   OUT_OF_ORDER_SEQUENCE_NUMBER: FATAL,
   DUPLICATE_SEQUENCE_NUMBER: FATAL_MAYBE,
@@ -120,6 +122,8 @@ function meaningOfRoot(root: HostError): KafkaErrorMeaning | undefined {
   if (typeof root.type === 'string') {
     return byType[root.type] ?? (root.retriable === true ? MAYBE_DONE : OWN);
   }
+  // A plain error of src/broker/index.js: its connection was closed between two steps.
+  if (root.message === 'Broker not connected') return MAYBE_DONE;
   // Bricked: no end of a transaction was answered, so that none can begin.
   if (/^Transaction state exception/.test(root.message ?? '')) return FATAL;
   if (NEVER_CONNECTED.has(String(root.code))) return NOT_DONE;

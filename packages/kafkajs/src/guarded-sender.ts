@@ -3,6 +3,7 @@ import { type Call, isResilienceError, OutcomeUnknownError, type Pipeline } from
 import type { ProducerBatch, ProducerRecord, RecordMetadata } from 'kafkajs';
 import type { KafkaCallState } from './options.js';
 import type { Outbox, Ticket } from './outbox.js';
+import { BehindOutboxError } from './outbox-options.js';
 import { readBatch, readRecord, type SendRequest } from './record.js';
 import type { Parts } from './router.js';
 
@@ -39,11 +40,7 @@ async function guarded(parts: SenderParts, request: SendRequest): Promise<Record
   const ticket = parts.outbox?.enter();
   try {
     if (ticket?.behind === true) return await ticket.keep(topicMessages);
-    const keep = (): Promise<RecordMetadata[]> => {
-      parts.halt?.(topics);
-      return (ticket as Ticket).keep(topicMessages);
-    };
-    return await execute(parts, request, topics, ticket && keep);
+    return await execute(parts, request, topics, ticket);
   } finally {
     ticket?.leave();
   }
@@ -53,9 +50,15 @@ async function execute(
   parts: SenderParts,
   request: SendRequest,
   topics: readonly string[],
-  keep: (() => Promise<RecordMetadata[]>) | undefined,
+  ticket: Ticket | undefined,
 ): Promise<RecordMetadata[]> {
-  const state: KafkaCallState = { operation: 'send', sent: false, ...(keep && { keep }) };
+  const keep = ticket && {
+    keep: (): Promise<RecordMetadata[]> => {
+      parts.halt?.(topics);
+      return ticket.keep(request.topicMessages);
+    },
+  };
+  const state: KafkaCallState = { operation: 'send', sent: false, ...keep };
   const { signal, deadline, priority, idempotent, key } = request.resilience;
   const pipeline = parts.pipeline(topics, key);
   const options = {
@@ -68,7 +71,11 @@ async function execute(
     attributes: { kafkajs: state },
   };
   try {
-    return await pipeline.execute((call) => sendOnce(parts, request, call, state), options);
+    return await pipeline.execute((call) => {
+      // It waited for its turn, and one before it was kept meanwhile.
+      if (ticket?.behind === true) throw new BehindOutboxError();
+      return sendOnce(parts, request, call, state);
+    }, options);
   } catch (error) {
     if (!state.sent || !isResilienceError(error) || error.code !== 'RESIL_TIMEOUT') throw error;
     throw new OutcomeUnknownError(

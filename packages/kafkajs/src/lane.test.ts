@@ -92,3 +92,63 @@ describe('Lane', () => {
     expect(apart.sends.map(({ values }) => values)).toEqual([['a', 'b'], ['a'], ['b']]);
   });
 });
+
+describe('Lane in front of an outbox', () => {
+  const halting = () => {
+    const sends: { values: unknown[]; fail(error: unknown): void; answer(): void }[] = [];
+    const lane = new Lane(
+      (batch) =>
+        new Promise<RecordMetadata[]>((resolve, reject) => {
+          sends.push({
+            values: batch.map(({ value }) => value),
+            fail: reject,
+            answer: () => resolve([]),
+          });
+        }),
+      (error) => error === 'too large',
+      () => {},
+      () => 'behind',
+    );
+    return { lane, sends };
+  };
+
+  it('rejects what waits behind a send that failed', async () => {
+    const { lane, sends } = halting();
+    const first = lane.add(messages('a'), SETTINGS);
+    await turn();
+    const second = lane.add(messages('b'), SETTINGS);
+    sends[0]?.fail('down');
+    await expect(first.done).rejects.toBe('down');
+    await expect(second.done).rejects.toBe('behind');
+    expect(sends).toHaveLength(1);
+  });
+
+  it('rejects the rest of those that go one by one when the way is lost between them', async () => {
+    const { lane, sends } = halting();
+    const entries = ['a', 'b', 'c'].map((value) => lane.add(messages(value), SETTINGS));
+    await turn();
+    sends[0]?.fail('too large');
+    await turn();
+    expect(sends[1]?.values).toEqual(['a']);
+    sends[1]?.fail('down');
+    const outcomes = await Promise.allSettled(entries.map(({ done }) => done));
+    expect(outcomes).toMatchObject([
+      { reason: 'down' },
+      { reason: 'behind' },
+      { reason: 'behind' },
+    ]);
+    expect(sends).toHaveLength(2);
+  });
+
+  it('does not send again for who has left, nor what stood behind it', async () => {
+    const { lane, sends } = halting();
+    const entries = ['a', 'b'].map((value) => lane.add(messages(value), SETTINGS));
+    await turn();
+    entries[0]?.withdraw('late');
+    sends[0]?.fail('too large');
+    const outcomes = await Promise.allSettled(entries.map(({ done }) => done));
+    expect(outcomes).toMatchObject([{ reason: 'too large' }, { reason: 'behind' }]);
+    await turn();
+    expect(sends).toHaveLength(1);
+  });
+});

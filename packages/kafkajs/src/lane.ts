@@ -22,7 +22,7 @@ export interface LaneEntry {
   readonly done: Promise<RecordMetadata[]>;
   /** Whether kafkajs has begun to send it. */
   readonly started: boolean;
-  /** Takes it back if it has not started; `done` rejects with `reason`. */
+  /** Takes it back if it is not on its way; `done` rejects with `reason`. What is on its way is not sent again. */
   withdraw(reason: unknown): void;
 }
 
@@ -34,6 +34,10 @@ interface Waiting extends LaneEntry {
   readonly settings: SendSettings;
   readonly size: number;
   started: boolean;
+  /** Goes out by itself: together with others it was refused. */
+  alone: boolean;
+  /** Whoever asked for it waits no more. */
+  abandoned: boolean;
   resolve(metadata: RecordMetadata[]): void;
   reject(error: unknown): void;
 }
@@ -84,13 +88,16 @@ export class Lane {
       settings,
       size: messages.reduce((sum, message) => sum + sizeOf(message), 0),
       started: false,
+      alone: false,
+      abandoned: false,
       done,
       resolve,
       reject,
       withdraw: (reason) => {
-        if (entry.started) return;
+        entry.abandoned = true;
         const at = this.#waiting.indexOf(entry);
-        if (at >= 0) this.#waiting.splice(at, 1);
+        if (at < 0) return;
+        this.#waiting.splice(at, 1);
         reject(reason);
       },
     };
@@ -127,6 +134,7 @@ export class Lane {
       size += entry.size;
       if (first !== undefined) {
         if (count > MAX_MESSAGES || size > MAX_BYTES) break;
+        if (first.alone || entry.alone) break;
         if (!sameSettings(first.settings, entry.settings)) break;
       }
       group.push(entry);
@@ -148,13 +156,26 @@ export class Lane {
         before += entry.messages.length;
       }
     } catch (error) {
-      if (group.length > 1 && this.#splits(error)) {
-        for (const entry of group) await this.#run([entry]);
+      const splits = this.#splits(error);
+      if (group.length > 1 && splits) {
+        this.#putBack(group, error);
         return;
       }
       for (const entry of group) entry.reject(error);
-      if (this.#halt !== undefined && !this.#splits(error)) this.refuse(this.#halt(error));
+      if (this.#halt !== undefined && !splits) this.refuse(this.#halt(error));
     }
+  }
+
+  /** Has those that were refused together go one by one, before what waits; nobody sends for who has left. */
+  #putBack(group: readonly Waiting[], error: unknown): void {
+    for (const entry of group) {
+      entry.alone = true;
+      if (entry.abandoned) entry.reject(error);
+    }
+    const left = group.filter((entry) => !entry.abandoned);
+    this.#waiting.unshift(...left);
+    // Who has left may have gone into the outbox.
+    if (left.length < group.length && this.#halt !== undefined) this.refuse(this.#halt(error));
   }
 }
 

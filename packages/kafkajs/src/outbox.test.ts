@@ -1,91 +1,162 @@
 import { VirtualClock } from '@resil/testing';
-import { KafkaJSConnectionError, type Producer, type ProducerBatch } from 'kafkajs';
-import { expect, it } from 'vitest';
+import type { TopicMessages } from 'kafkajs';
+import { describe, expect, it } from 'vitest';
 import { outbox } from './outbox.js';
-import type { OutboxStore, StoredEntry } from './outbox-options.js';
-import { resilient } from './resilient.js';
+import type { OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
 
-/** What waits until it is let go on. */
-class Gate {
-  readonly #open: Promise<void>;
-  open!: () => void;
+/** A store in memory whose steps take a turn of the event loop, as those of a disk or a database do. */
+class MemoryStore implements OutboxStore {
+  shared = false;
+  entries: StoredEntry[] = [];
+  #next = 0;
 
-  constructor() {
-    this.#open = new Promise((resolve) => {
-      this.open = resolve;
-    });
+  async open(): Promise<void> {}
+  async close(): Promise<void> {}
+
+  async size(): Promise<number> {
+    const { length } = this.entries;
+    await turn();
+    return length;
   }
 
-  pass(): Promise<void> {
-    return this.#open;
+  async append(messages: readonly StoredMessage[]): Promise<void> {
+    await turn();
+    for (const message of messages) this.entries.push({ id: String(this.#next++), ...message });
+    await turn();
+  }
+
+  async oldest(max: number): Promise<readonly StoredEntry[]> {
+    await turn();
+    return this.entries.slice(0, max);
+  }
+
+  async remove(entries: readonly StoredEntry[]): Promise<number> {
+    await turn();
+    const before = this.entries.length;
+    this.entries = this.entries.filter(({ id }) => !entries.some((one) => one.id === id));
+    await turn();
+    return before - this.entries.length;
   }
 }
 
-/** A store in memory whose second append takes as long as `gate` says. */
-function slowStore(gate: Gate): OutboxStore & { readonly entries: StoredEntry[] } {
-  const entries: StoredEntry[] = [];
-  let appends = 0;
-  return {
-    shared: false,
-    entries,
-    async open() {},
-    async close() {},
-    async size() {
-      return entries.length;
-    },
-    async append(messages) {
-      appends += 1;
-      if (appends === 2) await gate.pass();
-      entries.push(
-        ...messages.map((message, index) => ({ ...message, id: `${appends}/${index}` })),
-      );
-    },
-    async oldest(max) {
-      return entries.slice(0, max);
-    },
-    async remove(gone) {
-      entries.splice(0, gone.length);
-      return gone.length;
-    },
-  };
-}
+const turn = () => new Promise((done) => setImmediate(done));
+const turns = async (count = 30) => {
+  for (let i = 0; i < count; i += 1) await turn();
+};
+const record = (value: string): TopicMessages[] => [{ topic: 't', messages: [{ value }] }];
+const valuesIn = (parts: readonly TopicMessages[]) =>
+  parts.flatMap(({ messages }) => messages.map(({ value }) => String(value)));
 
-/** A producer that fails once, and then sends as soon as `gate` says. */
-function lateProducer(gate: Gate, sent: string[]): Producer {
-  let calls = 0;
-  const sendBatch = async ({ topicMessages = [] }: ProducerBatch): Promise<[]> => {
-    calls += 1;
-    if (calls === 1) throw new KafkaJSConnectionError('gone');
-    for (const { messages } of topicMessages) sent.push(...messages.map((one) => `${one.value}`));
-    await gate.pass();
-    return [];
-  };
-  const nothing = async (): Promise<void> => {};
-  const parts = { sendBatch, send: nothing, connect: nothing, disconnect: nothing };
-  return { ...parts, isIdempotent: () => false } as unknown as Producer;
-}
-
-it('counts what is being kept while what was sent is forgotten', async () => {
-  const appending = new Gate();
-  const sending = new Gate();
-  const store = slowStore(appending);
+/** An outbox whose broker is up, down, or answers by hand. */
+async function bench(options: { batchSize?: number; shared?: boolean } = {}) {
+  const store = new MemoryStore();
+  store.shared = options.shared ?? false;
+  const clock = new VirtualClock();
   const sent: string[] = [];
-  const box = outbox({ store });
-  const producer = resilient(lateProducer(sending, sent), {
-    fallback: box,
-    clock: new VirtualClock(),
+  const state = { up: false, silent: false };
+  const box = outbox({ store, retryDelay: 1_000, batchSize: options.batchSize ?? 200 });
+  box.attach(async (parts) => {
+    if (state.silent) await new Promise(() => {});
+    await turn();
+    if (!state.up) throw Object.assign(new Error('away'), { name: 'KafkaJSConnectionError' });
+    sent.push(...valuesIn(parts));
+    return [];
+  }, clock);
+  await box.start();
+  const keep = (value: string) => {
+    const ticket = box.enter();
+    const kept = ticket.keep(record(value)).finally(() => ticket.leave());
+    kept.catch(() => {});
+    return kept;
+  };
+  return { store, clock, sent, state, box, keep };
+}
+
+describe('Outbox', () => {
+  it('counts what is appended while what was sent is removed', async () => {
+    const { box, keep, sent, state, store, clock } = await bench({ batchSize: 1 });
+    for (let i = 0; i < 3; i += 1) await keep(String(i));
+    await turns();
+    state.up = true;
+    clock.advance(1_000);
+    // Appends and removals meet in every turn of the loop.
+    for (let i = 3; i < 40; i += 1) {
+      void keep(String(i));
+      await turn();
+      await turn();
+      const ticket = box.enter();
+      expect(ticket.behind, `after ${i}`).toBe(store.entries.length > 0);
+      ticket.leave();
+    }
+    await box.drained();
+    expect(sent).toEqual(Array.from({ length: 40 }, (_, i) => String(i)));
+    expect(box.size).toBe(0);
+    expect(store.entries).toEqual([]);
   });
-  const send = (value: string): Promise<unknown> =>
-    producer.send({ topic: 'orders', messages: [{ value }] });
-  await producer.connect();
-  await send('one');
-  // The first is on its way to Kafka; the second on its way into the store when it has arrived there.
-  const second = send('two');
-  sending.open();
-  for (let turn = 0; turn < 100; turn += 1) await undefined;
-  appending.open();
-  await second;
-  await box.drained();
-  expect([box.size, store.entries, sent]).toEqual([0, [], ['one', 'two']]);
-  await producer.disconnect();
+
+  it('keeps in the order of the calls, whichever of them ends first', async () => {
+    const { box, store } = await bench();
+    const [first, second, third] = [box.enter(), box.enter(), box.enter()];
+    const kept = [third?.keep(record('c')), second?.keep(record('b'))];
+    await turns();
+    // The first one's end is open.
+    expect(store.entries).toEqual([]);
+    first?.leave();
+    await Promise.all(kept);
+    expect(store.entries.map(({ message }) => message.value)).toEqual(['b', 'c']);
+  });
+
+  it('tells a send that waited for its turn that one before it was kept meanwhile', async () => {
+    const { box, keep } = await bench();
+    const waiting = box.enter();
+    expect(waiting.behind).toBe(false);
+    const kept = keep('a');
+    expect(waiting.behind).toBe(true);
+    waiting.leave();
+    await kept;
+    expect(box.size).toBe(1);
+  });
+
+  it('does not take a count for that of now which was asked for before an append', async () => {
+    const { box, keep, clock, store } = await bench({ shared: true });
+    store.entries.push({ id: 'theirs', topic: 't', message: { value: 'theirs' } });
+    clock.advance(1_000);
+    // The count is being asked for while this is appended.
+    await keep('ours');
+    await turns();
+    expect(box.size).toBe(2);
+    await box.stop();
+  });
+
+  it('stops within 5 s though the broker never answers, and keeps what was on its way', async () => {
+    const { box, keep, clock, state, store } = await bench();
+    state.silent = true;
+    await keep('a');
+    await turns();
+    let stopped = false;
+    const stop = box.stop().then(() => {
+      stopped = true;
+    });
+    await turns();
+    clock.advance(4_999);
+    await turns();
+    expect(stopped).toBe(false);
+    clock.advance(1);
+    await stop;
+    expect(store.entries).toHaveLength(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('tries again after retryDelay', async () => {
+    const { keep, clock, state, sent } = await bench();
+    await keep('a');
+    await turns();
+    state.up = true;
+    clock.advance(999);
+    await turns();
+    expect(sent).toEqual([]);
+    clock.advance(1);
+    await turns();
+    expect(sent).toEqual(['a']);
+  });
 });

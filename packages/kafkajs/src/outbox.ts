@@ -3,7 +3,14 @@
  * While it holds messages of a topic, later ones for that topic are kept behind them, so that order
  * stays. What was kept is written at least once.
  */
-import { type Clock, checkOptions, InvalidOptionError, report, systemClock } from '@resil/core';
+import {
+  type Clock,
+  checkOptions,
+  InvalidOptionError,
+  OutcomeUnknownError,
+  report,
+  systemClock,
+} from '@resil/core';
 import type { Message, RecordMetadata, TopicMessages } from 'kafkajs';
 import { rootOf } from './classify.js';
 import type { SendSettings } from './lane.js';
@@ -28,9 +35,12 @@ const SETTINGS: SendSettings = Object.freeze({
   compression: undefined,
 });
 
+/** Longest wait for what is on its way when the outbox stops, in ms. */
+const STOP_TIMEOUT = 5_000;
+
 /** A send's place among the others. */
 export interface Ticket {
-  /** Whether messages are kept already, so that this one must be kept behind them. */
+  /** Whether messages are kept at this moment, so that this one must be kept behind them. */
   readonly behind: boolean;
   /** Keeps the messages. Resolves when they are safe, with no metadata: Kafka has told none. */
   keep(topicMessages: readonly TopicMessages[]): Promise<RecordMetadata[]>;
@@ -64,9 +74,10 @@ export class Outbox {
   readonly #drainers: (() => void)[] = [];
   #stopped = true;
   #cancelWait = (): void => {};
+  #giveUp = (): void => {};
   #cancelWatch = (): void => {};
-  /** Appends one after the other, so that order is that of the calls. */
-  #appending: Promise<unknown> = Promise.resolve();
+  /** What changes the store or its size does so one after the other: order is that of the calls, and no count is lost. */
+  #lastChange: Promise<unknown> = Promise.resolve();
   /** Sends that are kept or about to be. */
   #keeping = 0;
   /** Sends in the order of their calls, as long as their end is open. */
@@ -118,13 +129,18 @@ export class Outbox {
     if (this.#store.shared) this.#watch();
   }
 
-  /** Stops sending; what is kept stays kept. Called when the producer disconnects. */
+  /**
+   * Stops sending; what is kept stays kept. Called when the producer disconnects. What is on its way is
+   * waited for, but not longer than 5 s: a broker that is away may never answer.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelWait();
     this.#cancelWatch();
-    await this.#appending;
+    await this.#lastChange;
+    const cancel = this.#clock.schedule(() => this.#giveUp(), STOP_TIMEOUT);
     await this.#relaying;
+    cancel();
     if (this.#opened === undefined) return;
     await this.#opened;
     this.#opened = undefined;
@@ -134,10 +150,12 @@ export class Outbox {
   /** @internal Announces a send, so that what is kept is kept in the order of the calls. */
   enter(): Ticket {
     const place: Place = { messages: undefined, resolve: () => {}, reject: () => {} };
-    const behind = this.#size > 0 || this.#keeping > 0;
     this.#places.add(place);
+    const behind = (): boolean => this.#size > 0 || this.#keeping > 0;
     return {
-      behind,
+      get behind(): boolean {
+        return behind();
+      },
       keep: (topicMessages) => {
         this.#keeping += 1;
         const kept = new Promise<void>((resolve, reject) => {
@@ -163,14 +181,35 @@ export class Outbox {
       const { messages } = place;
       if (messages === undefined) return;
       this.#places.delete(place);
-      this.#appending = this.#appending
-        .then(() => this.#append(messages))
+      this.#inTurn(() => this.#append(messages))
         .then(place.resolve, place.reject)
         .finally(() => {
           this.#keeping -= 1;
           this.#tellDrained();
         });
     }
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#lastChange.then(change);
+    this.#lastChange = done.catch(() => {});
+    return done;
+  }
+
+  /** In turn only. Gives how many of them were still there. */
+  async #remove(entries: readonly StoredEntry[]): Promise<number> {
+    const removed = await this.#store.remove(entries);
+    // Not in one expression with the await: it would take the size of before.
+    this.#size -= removed;
+    return removed;
+  }
+
+  /** Asks the store how much it holds: others add to it and take from it. */
+  #recount(): Promise<void> {
+    return this.#inTurn(async () => {
+      const size = await this.#store.size();
+      this.#size = size;
+    });
   }
 
   async #append(messages: readonly StoredMessage[]): Promise<void> {
@@ -180,9 +219,7 @@ export class Outbox {
     const over = this.#size + messages.length - maxMessages;
     if (over > 0) {
       if (whenFull === 'refuse') throw new OutboxFullError(maxMessages);
-      const oldest = await this.#store.oldest(over);
-      const dropped = await this.#store.remove(oldest);
-      this.#size -= dropped;
+      const dropped = await this.#remove(await this.#store.oldest(over));
       this.#drop(dropped, new OutboxFullError(maxMessages));
     }
     await this.#store.append(messages);
@@ -228,14 +265,9 @@ export class Outbox {
   /** Looks from time to time for what others have added. */
   #watch(): void {
     this.#cancelWatch = this.#clock.schedule(() => {
-      const looked = this.#relaying === undefined && this.#keeping === 0;
-      const look = looked ? this.#store.size() : Promise.resolve(this.#size);
-      look
+      this.#recount()
         .then(
-          (size) => {
-            if (looked && this.#relaying === undefined && this.#keeping === 0) this.#size = size;
-            this.#wake();
-          },
+          () => this.#wake(),
           (error: unknown) => report(error, 'outbox'),
         )
         .finally(() => {
@@ -251,12 +283,8 @@ export class Outbox {
       if (entries === undefined) return;
       const sent = await this.#sendAll(entries);
       if (sent.length > 0) {
-        // Within the order of appends, so that dropping the oldest does not meet it.
-        const removed = this.#appending.then(() => this.#store.remove(sent));
-        this.#appending = removed.catch(() => {});
-        const gone = await removed;
-        // Not `-= await`: that would forget what was appended in the meantime.
-        this.#size -= gone;
+        // In turn, so that dropping the oldest does not meet it.
+        await this.#inTurn(() => this.#remove(sent));
       }
       if (sent.length < entries.length) await this.#pause();
     }
@@ -267,7 +295,7 @@ export class Outbox {
       const entries = await this.#store.oldest(this.#options.batchSize);
       if (entries.length > 0) return entries;
       // Another process sends what is there, or has sent it.
-      this.#size = await this.#store.size();
+      await this.#recount();
       if (this.#size > 0) await this.#pause();
       return undefined;
     } catch (error) {
@@ -279,9 +307,14 @@ export class Outbox {
 
   /** Sends entries together; one by one if one of them is what the broker refuses. Gives those that are dealt with. */
   async #sendAll(entries: readonly StoredEntry[]): Promise<readonly StoredEntry[]> {
-    if (this.#send === undefined) return [];
+    const send = this.#send;
+    if (send === undefined) return [];
     try {
-      await this.#send(group(entries), SETTINGS);
+      await new Promise<unknown>((resolve, reject) => {
+        this.#giveUp = () =>
+          reject(new OutcomeUnknownError('outbox', 'the outbox was stopped', undefined));
+        send(group(entries), SETTINGS).then(resolve, reject);
+      });
       return entries;
     } catch (error) {
       if (!isUnsendable(error)) return [];

@@ -1,10 +1,13 @@
 // A service that sends numbered messages and tells which were accepted; killed by its parent at any moment.
 import { writeSync } from 'node:fs';
-import { fileStore, outbox, resilient } from '@resil/kafkajs';
+import { fileStore, outbox, resilient, tableStore } from '@resil/kafkajs';
 import { Kafka, logLevel } from 'kafkajs';
+import pg from 'pg';
 
-const [brokers, topic, path, from, mode] = process.argv.slice(2);
-const box = outbox({ store: fileStore({ path }), retryDelay: 100 });
+const { brokers, topic, keys, from, mode, path, connection, table } = JSON.parse(process.argv[2]);
+const pool = connection && new pg.Pool(connection);
+const store = pool ? tableStore({ pool, table }) : fileStore({ path });
+const box = outbox({ store, retryDelay: 100 });
 const kafka = resilient(
   new Kafka({
     brokers: brokers.split(','),
@@ -32,15 +35,17 @@ for (;;) {
 if (mode === 'drain') {
   await box.drained();
   await producer.disconnect();
+  await pool?.end();
   process.exit(0);
 }
-for (let i = Number(from); ; i += 1) {
-  const messages = [{ key: `k${i % 3}`, value: String(i) }];
+writeSync(1, 'ready\n');
+for (let i = from; ; i += 1) {
+  const messages = [{ key: `k${i % keys}`, value: String(i) }];
   producer.send({ topic, messages }).then(
     () => writeSync(1, `${i}\n`),
     (error) => {
       writeSync(1, `!${i}\n`);
-      if (i === Number(from)) console.error(error);
+      console.error(`message ${i} was refused: ${error}`);
     },
   );
   await new Promise((done) => setTimeout(done, 5));

@@ -4,10 +4,12 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { PostgresServer } from '@resil/testbed';
 import type { TestCluster } from './cluster.ts';
 
 /** What came of the rounds. */
 export interface OutboxOutcome {
+  /** Messages whose send resolved: written, or kept. */
   readonly accepted: number;
   readonly refused: number;
   readonly missing: number;
@@ -16,58 +18,113 @@ export interface OutboxOutcome {
   readonly disordered: number;
 }
 
+/** What the rounds are made of. */
+export interface OutboxRounds {
+  readonly rounds: number;
+  readonly random: () => number;
+  /** Keeps the outbox in a table of it; in a file without. */
+  readonly postgres?: PostgresServer | undefined;
+  /** Told after each round. */
+  readonly onRound?: (round: number, accepted: number) => void;
+}
+
 const child = new URL('./outbox-child.mjs', import.meta.url).pathname;
+const KEYS = 3;
+/** More than one service gets to send, so that none sends a number of another. */
+const NUMBERS = 1_000_000;
 
 /** Runs rounds, then lets everything be sent, and looks at what is there. */
 export async function outboxRounds(
   lab: TestCluster,
-  rounds: number,
-  random: () => number,
+  { rounds, random, postgres, onRound }: OutboxRounds,
 ): Promise<OutboxOutcome> {
   const topic = await lab.topic(2);
   const folder = await mkdtemp(join(tmpdir(), 'resil-outbox-'));
+  const service = (mode: 'run' | 'drain', from: number) =>
+    new Service({
+      brokers: lab.cluster.brokers.join(','),
+      topic,
+      keys: KEYS,
+      from,
+      mode,
+      ...(postgres
+        ? { connection: postgres.connection, table: topic.replaceAll('-', '_') }
+        : { path: join(folder, 'outbox.log') }),
+    });
   const accepted: number[] = [];
   let refused = 0;
-  let next = 0;
-  const node = lab.cluster.node(1);
-  const start = (mode: string): ChildProcess =>
-    spawn(
-      process.execPath,
-      [child, lab.cluster.brokers.join(','), topic, join(folder, 'outbox.log'), String(next), mode],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
+  let broken = false;
+  const heal = async (): Promise<void> => {
+    broken = false;
+    await lab.cluster.heal([topic]);
+  };
   try {
     for (let round = 0; round < rounds; round += 1) {
-      const service = start('run');
-      let text = '';
-      service.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      const closed = once(service, 'close');
-      await new Promise((done) => setTimeout(done, 500 + random() * 1_500));
-      const fault = Math.floor(random() * 4);
-      if (fault === 1) await node.pause();
-      if (fault === 2) await node.kill();
-      if (fault === 3) {
-        await node.proxy.set({ mode: 'refuse' });
-        node.proxy.resetConnections();
-      }
-      await new Promise((done) => setTimeout(done, 500 + random() * 2_000));
-      service.kill('SIGKILL');
-      await closed;
-      await lab.cluster.heal([topic]);
-      for (const line of text.split('\n').slice(0, -1)) {
-        if (line.startsWith('!')) refused += 1;
-        else accepted.push(Number(line));
-      }
-      // Numbers that were sent and not told of are left out.
-      next = Math.max(next, ...accepted) + 1_000;
+      const running = service('run', round * NUMBERS);
+      // One in five is killed at any moment of its start.
+      if (random() < 0.8) await running.ready;
+      await sleep(random() * 1_500);
+      if (broken) await heal();
+      else broken = await breakBroker(lab, random);
+      await sleep(random() * 2_000);
+      const told = await running.kill();
+      refused += told.refused.length;
+      for (const number of told.accepted) accepted.push(number);
+      // Every other time the next service finds what this one found last.
+      if (broken && random() < 0.5) await heal();
+      onRound?.(round + 1, accepted.length);
     }
-    const last = start('drain');
-    await once(last, 'close');
+    await heal();
+    await service('drain', 0).ended;
     return { accepted: accepted.length, refused, ...(await look(lab, topic, accepted)) };
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Freezes the broker, kills it or cuts the way to it, or does nothing; tells whether it did something. */
+async function breakBroker(lab: TestCluster, random: () => number): Promise<boolean> {
+  const node = lab.cluster.node(1);
+  const fault = Math.floor(random() * 4);
+  if (fault === 1) await node.pause();
+  if (fault === 2) await node.kill();
+  if (fault === 3) {
+    await node.proxy.set({ mode: 'refuse' });
+    node.proxy.resetConnections();
+  }
+  return fault > 0;
+}
+
+/** The service in a process of its own. */
+class Service {
+  readonly ended: Promise<unknown>;
+  /** It has begun to send. */
+  readonly ready: Promise<void>;
+  readonly #process: ChildProcess;
+  #text = '';
+
+  constructor(task: object) {
+    this.#process = spawn(process.execPath, [child, JSON.stringify(task)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.ended = once(this.#process, 'close');
+    this.ready = new Promise((resolve) => {
+      this.#process.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+        this.#text += chunk;
+        resolve();
+      });
+    });
+  }
+
+  async kill(): Promise<{ accepted: number[]; refused: number[] }> {
+    this.#process.kill('SIGKILL');
+    await this.ended;
+    const told = { accepted: [] as number[], refused: [] as number[] };
+    // A line that was not written to its end was not told.
+    for (const line of this.#text.split('\n').slice(1, -1)) {
+      (line.startsWith('!') ? told.refused : told.accepted).push(Number(line.replace('!', '')));
+    }
+    return told;
   }
 }
 
@@ -90,4 +147,8 @@ async function look(lab: TestCluster, topic: string, accepted: readonly number[]
   }
   const missing = accepted.filter((value) => !seen.has(value)).length;
   return { missing, doubled, disordered: disordered.size };
+}
+
+function sleep(duration: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, duration));
 }

@@ -1,4 +1,6 @@
 /** SIGKILL of a service with an outbox, and of its broker, at random moments. */
+import { writeSync } from 'node:fs';
+import { startPostgres } from '@resil/testbed';
 import { seededRandom } from '@resil/testing';
 import { expect, it } from 'vitest';
 import { describeKafka } from '../cluster.js';
@@ -8,9 +10,23 @@ const ROUNDS = Number(process.env.RESIL_ROUNDS ?? 200);
 const SEED = Number(process.env.RESIL_SEED ?? 1);
 
 describeKafka(`an outbox, ${ROUNDS} rounds, seed ${SEED}`, { nodes: 1 }, (lab) => {
-  it('loses nothing that was accepted', async () => {
-    const outcome = await outboxRounds(lab, ROUNDS, seededRandom(SEED));
-    console.table({ [`${ROUNDS} rounds`]: outcome });
-    expect(outcome).toMatchObject({ missing: 0, disordered: 0 });
+  const rows: Record<string, object> = {};
+
+  it.each(['file', 'table'])('loses nothing that was accepted: %s', async (kind) => {
+    const postgres = kind === 'table' ? await startPostgres() : undefined;
+    try {
+      const outcome = await outboxRounds(lab, {
+        rounds: ROUNDS,
+        random: seededRandom(SEED),
+        postgres,
+        onRound: (round, accepted) =>
+          writeSync(2, `${kind}: round ${round} of ${ROUNDS}, ${accepted} accepted\n`),
+      });
+      rows[`${kind}, ${ROUNDS} rounds`] = outcome;
+      console.table(rows);
+      expect(outcome).toMatchObject({ missing: 0, disordered: 0 });
+    } finally {
+      await postgres?.close();
+    }
   });
 });
