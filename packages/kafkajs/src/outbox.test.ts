@@ -1,7 +1,7 @@
 import { VirtualClock } from '@resil/testing';
 import type { TopicMessages } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
-import { outbox } from './outbox.js';
+import { type Outbox, outbox, type Ticket } from './outbox.js';
 import type { OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
 
 /** A store in memory whose steps take a turn of the event loop, as those of a disk or a database do. */
@@ -39,6 +39,12 @@ class MemoryStore implements OutboxStore {
   }
 }
 
+/** What a producer uses of its outbox; not in the published types. */
+interface Inner {
+  enter(): Ticket;
+  attach(send: (parts: readonly TopicMessages[]) => Promise<[]>, clock: VirtualClock): void;
+}
+
 const turn = () => new Promise((done) => setImmediate(done));
 const turns = async (count = 30) => {
   for (let i = 0; i < count; i += 1) await turn();
@@ -54,7 +60,8 @@ async function bench(options: { batchSize?: number; shared?: boolean } = {}) {
   const clock = new VirtualClock();
   const sent: string[] = [];
   const state = { up: false, silent: false };
-  const box = outbox({ store, retryDelay: 1_000, batchSize: options.batchSize ?? 200 });
+  const { batchSize = 200 } = options;
+  const box = outbox({ store, retryDelay: 1_000, batchSize }) as Outbox & Inner;
   box.attach(async (parts) => {
     if (state.silent) await new Promise(() => {});
     await turn();

@@ -120,7 +120,11 @@ class PgTableStore implements TableStore {
     const holder = await this.#hold();
     if (holder === undefined) return [];
     const { rows } = await this.#safely(holder, () =>
-      holder.query(`select id::text, message from ${this.#table} order by id limit $1`, [max]),
+      // The column's order, not that of the text which is asked for: '10' stands before '9'.
+      holder.query(
+        `select kept.id::text, message from ${this.#table} as kept order by kept.id limit $1`,
+        [max],
+      ),
     );
     return (rows as Row[]).map(({ id, message }) => ({ id, ...decodeMessage(message) }));
   }

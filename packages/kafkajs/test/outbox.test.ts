@@ -115,6 +115,18 @@ describeKafka('an outbox', { nodes: 1 }, (lab) => {
     expect(await lab.values(topic)).toEqual(['commit']);
   });
 
+  it('has the order of the appends in a table, whatever their number', async () => {
+    const store = tableStore({ pool, table: `outbox_${tables++}` });
+    await store.open();
+    const values = Array.from({ length: 101 }, (_, i) => String(i));
+    for (const value of values) await store.append([{ topic: 't', message: { value } }]);
+    const oldest = await store.oldest(1_000);
+    expect(oldest.map(({ message }) => message.value)).toEqual(values);
+    expect(await store.remove(oldest.slice(0, 100))).toBe(100);
+    expect(await store.size()).toBe(1);
+    await store.close();
+  });
+
   it('tells what it can never send, and goes on', async () => {
     const topic = await lab.topic(1);
     const errors: unknown[] = [];
@@ -143,6 +155,7 @@ describeKafka('an outbox', { nodes: 1 }, (lab) => {
 
   it.each(['file', 'table'])(
     'loses nothing that was accepted when its process and the broker are killed at any moment: %s',
+    { timeout: 300_000 },
     async (kind) => {
       const outcome = await outboxRounds(lab, {
         rounds: 4,
