@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { type Call, CircuitOpenError, OutcomeUnknownError, TimeoutError } from '@resil/core';
 import {
   KafkaJSConnectionError,
@@ -14,6 +15,16 @@ const protocol = (type: string, retriable: boolean) =>
   new KafkaJSProtocolError(Object.assign(new Error(type), { type, code: 1, retriable }) as never);
 const exhausted = (error: Error, retryCount: number) =>
   new KafkaJSNumberOfRetriesExceeded(error as never, { retryCount, retryTime: 1 });
+const FATAL_FOR_THE_PRODUCER = [
+  'DUPLICATE_SEQUENCE_NUMBER',
+  'INVALID_PRODUCER_EPOCH',
+  'INVALID_PRODUCER_ID_MAPPING',
+  'INVALID_TXN_STATE',
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'TRANSACTION_COORDINATOR_FENCED',
+  'UNKNOWN_PRODUCER_ID',
+];
+const NOT_RETRIABLE_AND_NOBODYS = ['BROKER_NOT_AVAILABLE', 'UNKNOWN'];
 const refused = new KafkaJSConnectionError('refused', { code: 'ECONNREFUSED' } as never);
 
 describe('meaningOf', () => {
@@ -26,6 +37,7 @@ describe('meaningOf', () => {
     ['REQUEST_TIMED_OUT', true, 'cluster', 'maybe'],
     ['SOMETHING_NEW', true, 'cluster', 'maybe'],
     ['SOMETHING_NEW', false, 'caller', 'none'],
+    ['KAFKAJS_UNKNOWN_ERROR_CODE', false, 'cluster', 'maybe'],
     ['MESSAGE_TOO_LARGE', false, 'caller', 'none'],
     ['TOPIC_AUTHORIZATION_FAILED', false, 'caller', 'none'],
     ['INVALID_RECORD', false, 'caller', 'none'],
@@ -38,6 +50,30 @@ describe('meaningOf', () => {
     const wrapped = new KafkaJSNonRetriableError(exhausted(protocol(type, retriable), 0) as never);
     Object.assign(wrapped, { cause: exhausted(protocol(type, retriable), 0) });
     expect(meaningOf(wrapped)).toMatchObject({ fault, effect });
+  });
+
+  it('has a meaning for every answer that kafkajs knows', () => {
+    const require = createRequire(import.meta.url);
+    const { errorCodes } = require('kafkajs/src/protocol/error.js') as {
+      errorCodes: { type: string; retriable: boolean }[];
+    };
+    expect(errorCodes.length).toBeGreaterThan(80);
+    const faults = new Map(
+      errorCodes.map(({ type, retriable }) => [type, meaningOf(protocol(type, retriable))?.fault]),
+    );
+    const of = (fault: string) =>
+      [...faults].flatMap(([type, one]) => (one === fault ? [type] : []));
+    expect(of('producer').sort()).toEqual(FATAL_FOR_THE_PRODUCER);
+    const retriable = errorCodes.flatMap((one) => (one.retriable ? [one.type] : []));
+    // kafkajs says of these that they can't be retried: a broker that is away, and answers that tell nothing.
+    expect(of('cluster').sort()).toEqual([...retriable, ...NOT_RETRIABLE_AND_NOBODYS].sort());
+  });
+
+  it("takes a connection that was closed between two steps for the cluster's failure", () => {
+    // A plain error, which kafkajs wraps only where it has repeated.
+    const plain = new Error('Broker not connected');
+    expect(meaningOf(plain)).toMatchObject({ fault: 'cluster', effect: 'maybe' });
+    expect(meaningOf(exhausted(plain, 2))).toMatchObject({ fault: 'cluster', effect: 'maybe' });
   });
 
   it.each([
