@@ -176,17 +176,6 @@ export function standard(options: StandardServiceOptions = {}): Pipeline {
   if (retryOptions !== false) layers.push(retry({ random, ...retryOptions, budget }));
   if (options.hedge)
     layers.push(hedge({ ...options.hedge, budget: options.hedge.budget ?? budget }));
-  if (breakerOptions !== false) layers.push(circuitBreaker({ name, clock, ...breakerOptions }));
-  if (options.bulkhead !== false) {
-    layers.push(bulkhead({ name, ...standardDefaults.bulkhead, ...options.bulkhead }));
-  }
-  if (attemptTimeout !== false) {
-    layers.push(timeout({ name: 'attempt timeout', duration: attemptTimeout }));
-  }
-  if (retryOptions !== false) {
-    const budget = retryOptions.budget ?? retryBudget({ clock });
-    layers.push(retry({ random, ...retryOptions, budget }));
-  }
   const guards = (guardName: string | undefined): Layer[] => {
     const own: Layer[] = [];
     if (breakerOptions !== false)
