@@ -175,11 +175,7 @@ export abstract class CallState implements Call {
       attempt: this.attempt,
       at: this.clock.now(),
     };
-    if ('error' in input) keepAside(event, input.error);
-    for (let scope: Scope | undefined = this.scope; scope !== undefined; scope = scope.outer) {
-      scope.emitter.emit(event);
-    }
-    processEmitter.emit(event);
+    publish(this.scope, event);
   }
 
   begin(): void {
@@ -310,6 +306,13 @@ class ForkedCall extends DerivedCall {
   protected override get abortable(): boolean {
     return true;
   }
+}
+
+/** Tells an event to everybody who hears the scope. */
+export function publish(scope: Scope, event: ResilienceEvent): void {
+  if ('error' in event) keepAside(event, event.error);
+  for (let at: Scope | undefined = scope; at !== undefined; at = at.outer) at.emitter.emit(event);
+  processEmitter.emit(event);
 }
 
 /** Whether anybody hears the events of a scope. */

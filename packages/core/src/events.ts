@@ -233,6 +233,51 @@ export type EndpointEvent =
       readonly available: number;
     };
 
+/** Why a partition is not consumed from for a while. */
+export type ConsumerPauseReason =
+  /** A layer refused its message: the circuit is open, the bulkhead full. */
+  | 'refused'
+  /** Its message failed, and is handled again. */
+  | 'failed'
+  /** Its message comes from a retry topic, and is not due yet. */
+  | 'not-due'
+  /** Its message was given up, and could not be sent on. */
+  | 'undelivered';
+
+/** What becomes of a consumer's messages and partitions; `name` is the topic. No event carries a key, a value or a header. */
+export type ConsumerEvent =
+  | {
+      readonly type: 'consumer.paused';
+      readonly strategy: string;
+      readonly partition: number;
+      readonly reason: ConsumerPauseReason;
+      /** How long it is left alone, in ms. */
+      readonly delay: number;
+    }
+  | { readonly type: 'consumer.resumed'; readonly strategy: string; readonly partition: number }
+  | {
+      /** Sent on to a retry topic. */
+      readonly type: 'message.retried';
+      readonly strategy: string;
+      /** Topic that it was sent to. */
+      readonly to: string;
+      /** When it is handled again, in ms from now. */
+      readonly delay: number;
+      /** How often its handler has run, all topics together. */
+      readonly attempts: number;
+      readonly error: unknown;
+    }
+  | {
+      /** Sent to a dead-letter topic. */
+      readonly type: 'message.dead-lettered';
+      readonly strategy: string;
+      /** Topic that it was sent to. */
+      readonly to: string;
+      /** How often its handler has run, all topics together. */
+      readonly attempts: number;
+      readonly error: unknown;
+    };
+
 /** What a layer hands to `call.emit`. */
 export type ResilienceEventInput =
   | CallEvent
@@ -244,7 +289,8 @@ export type ResilienceEventInput =
   | ThrottleEvent
   | TimeoutEvent
   | FallbackEvent
-  | EndpointEvent;
+  | EndpointEvent
+  | ConsumerEvent;
 
 /** Everything that happens in a pipeline. */
 export type ResilienceEvent = ResilienceEventInput & ResilienceEventBase;

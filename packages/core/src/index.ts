@@ -51,6 +51,8 @@ export type {
   CallEvent,
   CircuitEvent,
   CircuitReason,
+  ConsumerEvent,
+  ConsumerPauseReason,
   EndpointEjectionReason,
   EndpointEvent,
   FallbackEvent,

@@ -6,6 +6,7 @@ import type { Call } from './call.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import { systemClock } from './clock.js';
 import { observe, reportErrorsTo } from './emitter.js';
+import type { ResilienceEvent } from './events.js';
 import type { CompositeLayer, Guard, Layer, Strategy } from './layer.js';
 import type { Outcome } from './outcome.js';
 import { Pipeline, type PipelineOptions, pipeline } from './pipeline.js';
@@ -764,6 +765,43 @@ describe('pipeline', () => {
         code: 'RESIL_CIRCUIT_ISOLATED',
       });
       expect(recorder.of('circuit.rejected')).toMatchObject([{ pipeline: 'inner' }]);
+    });
+  });
+
+  describe('emit', () => {
+    const event = {
+      type: 'consumer.resumed',
+      strategy: 'consumer',
+      partition: 3,
+    } as const;
+
+    it('tells what an adapter has to tell outside of any call, in its name', () => {
+      const clock = new VirtualClock({ now: 5 });
+      const orders = pipeline({ name: 'orders', key: 'k', clock });
+      const heard: ResilienceEvent[] = [];
+      const stops = [orders.on((one) => heard.push(one)), observe((one) => heard.push(one))];
+      orders.emit(event, 'topic');
+      for (const stop of stops) stop();
+      orders.emit(event, 'nobody listens');
+      const told = { ...event, pipeline: 'orders', key: 'k', name: 'topic', attempt: 0, at: 5 };
+      expect(heard).toEqual([told, told]);
+    });
+
+    it('keeps an error aside', () => {
+      const heard: ResilienceEvent[] = [];
+      const stop = observe((one) => heard.push(one));
+      const error = new TypeError('secret');
+      pipeline('orders').emit({
+        type: 'message.dead-lettered',
+        strategy: 'consumer',
+        to: 'dlq',
+        attempts: 3,
+        error,
+      });
+      stop();
+      expect(JSON.stringify(heard)).not.toContain('secret');
+      expect(heard[0]).toMatchObject({ errorType: 'TypeError' });
+      expect((heard[0] as { error?: unknown }).error).toBe(error);
     });
   });
 

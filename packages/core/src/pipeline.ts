@@ -4,7 +4,14 @@
  * operation is the last.
  */
 import type { Call, CallOptions } from './call.js';
-import { type CallState, isObserved, type Operation, RootCall, type Scope } from './call-state.js';
+import {
+  type CallState,
+  isObserved,
+  type Operation,
+  publish,
+  RootCall,
+  type Scope,
+} from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
 import { type DeadlineWheel, deadlinesOf } from './deadline-wheel.js';
 import { Emitter } from './emitter.js';
@@ -170,6 +177,16 @@ export class Pipeline implements CompositeLayer {
     return () => {
       for (const end of ends) end();
     };
+  }
+
+  /**
+   * Emits an event in the name of this pipeline, outside of any call: what an adapter has to tell. Costs
+   * nothing without a listener. `attempt` is 0.
+   */
+  emit(input: ResilienceEventInput, name?: string): void {
+    if (!isObserved(this.scope)) return;
+    const { name: pipeline, key } = this.scope;
+    publish(this.scope, { ...input, pipeline, key, name, attempt: 0, at: this.clock.now() });
   }
 
   #start(operation: Operation, options: CallOptions | undefined): Promise<unknown> {
