@@ -1,5 +1,6 @@
 /** What handlers of messages can be told, and the defaults. */
 import type {
+  Bulkhead,
   BulkheadOptions,
   CircuitBreakerOptions,
   Classify,
@@ -59,17 +60,25 @@ export interface ConsumerOptions {
    * Default: that of `standard`.
    */
   readonly circuitBreaker?: CircuitBreakerOptions | false | undefined;
-  /** Limits how many handlers run at a time. Default: none; kafkajs runs one. */
-  readonly bulkhead?: BulkheadOptions | false | undefined;
   /**
-   * What a handler's outcome means. `'ignored'` is the message's own fault: it is given up at once, and
-   * the breaker hears nothing of it. Default: an error is a failure that may be repeated.
+   * Limits how many handlers run at a time. Options make one for each consumer; a `bulkhead(…)` of the
+   * core is shared by all that it is given to.
+   *
+   * Default: none; kafkajs runs `partitionsConsumedConcurrently` of them in each consumer, by default 1.
+   */
+  readonly bulkhead?: BulkheadOptions | Bulkhead | false | undefined;
+  /**
+   * What a handler's outcome means. What must not be repeated (`'ignored'`, or `repeat: false`) is
+   * given up at once, without retry topics; of what is `'ignored'` the breaker hears nothing.
+   *
+   * Default: {@link classifyHandler}
    */
   readonly classify?: Classify | undefined;
   /**
    * Delays in milliseconds of the retry topics: a message whose in-place attempts are used up goes to
-   * `<topic>.retry.1` and is handled again after the first delay, and so on. They are subscribed to
-   * with the topic.
+   * `<topic>.retry.1` and is handled again after the first delay, and so on. Consumers of a resilient
+   * Kafka subscribe to them with the topic. The messages behind it don't wait: messages of one key
+   * keep their order only if there are none.
    *
    * @defaultValue `consumerDefaults.retryDelays` (none)
    */
@@ -96,6 +105,32 @@ export interface ConsumerOptions {
    * @defaultValue `consumerDefaults.heartbeatInterval` (1,000)
    */
   readonly heartbeatInterval?: number | undefined;
+  /**
+   * Milliseconds before a message is looked at again that was refused, or could not be sent on.
+   *
+   * Above 0. An open circuit tells better how long to wait.
+   *
+   * @defaultValue `consumerDefaults.holdDelay` (1,000)
+   */
+  readonly holdDelay?: number | undefined;
+  /**
+   * Longest time in milliseconds that a message is tried again and again as a probe of an open circuit:
+   * then it is taken for the cause, and given up.
+   *
+   * At least 0; `Infinity` to wait for ever. A message has had all its attempts before.
+   *
+   * @defaultValue `consumerDefaults.maxHoldDuration` (600,000)
+   */
+  readonly maxHoldDuration?: number | undefined;
+  /**
+   * Milliseconds that running handlers get to finish when the consumer stops; then `resilience.signal`
+   * is aborted.
+   *
+   * Above 0, or `false` for as long as they need.
+   *
+   * @defaultValue `consumerDefaults.drainTimeout` (20,000)
+   */
+  readonly drainTimeout?: number | false | undefined;
   /** Told of each message that was sent on to a retry or dead-letter topic. Default: nobody. */
   readonly onGivenUp?: ((message: GivenUpMessage) => void) | undefined;
   /** Sends to retry and dead-letter topics. Needed by `resilientHandler`; consumers of a resilient Kafka make one of their own. */
@@ -113,8 +148,9 @@ export const consumerDefaults: {
   readonly retryDelays: readonly number[];
   readonly createTopics: boolean;
   readonly heartbeatInterval: number;
-  /** Milliseconds before a message is tried again that could not be given up, because its dead-letter topic can't be written. */
   readonly holdDelay: number;
+  readonly maxHoldDuration: number;
+  readonly drainTimeout: number;
 } = Object.freeze({
   name: 'kafka consumer',
   attemptTimeout: false,
@@ -122,6 +158,9 @@ export const consumerDefaults: {
   createTopics: true,
   heartbeatInterval: 1_000,
   holdDelay: 1_000,
+  maxHoldDuration: 600_000,
+  // Kubernetes gives a process 30 s.
+  drainTimeout: 20_000,
 });
 
 const off = oneOfRule(false);
@@ -141,14 +180,24 @@ const rules: OptionRules<ConsumerOptions> = {
   deadLetterTopic: eitherRule(nameRule, eitherRule(functionRule, off)),
   createTopics: booleanRule,
   heartbeatInterval: positiveDurationRule(),
+  holdDelay: positiveDurationRule(),
+  maxHoldDuration: durationRule(0, true),
+  drainTimeout: eitherRule(positiveDurationRule(), off),
   onGivenUp: functionRule,
   producer: objectRule('a producer', (value) => typeof value.send === 'function'),
   clock: clockRule,
   random: functionRule,
 };
 
-/** Checks what handlers are told. */
-export function checkConsumerOptions(options: ConsumerOptions): void {
+/** The options with their defaults filled in, where they have one. */
+export type ResolvedConsumerOptions = Omit<ConsumerOptions, Defaulted> & {
+  readonly [Name in Defaulted]: NonNullable<ConsumerOptions[Name]>;
+};
+
+type Defaulted = keyof typeof consumerDefaults;
+
+/** Checks what handlers are told, and fills in the defaults. */
+export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsumerOptions {
   checkOptions('consumer', options, rules);
   if (options.deadLetterTopic === false && (options.retryDelays ?? []).length > 0) {
     throw new InvalidOptionError(
@@ -157,4 +206,6 @@ export function checkConsumerOptions(options: ConsumerOptions): void {
       'must be empty when deadLetterTopic is false: a message that leaves the last retry topic has nowhere to go',
     );
   }
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...consumerDefaults, ...Object.fromEntries(given) };
 }

@@ -4,26 +4,24 @@
  * In `eachMessage` a handler that returns has consumed the message, and one that throws stops or
  * restarts the whole consumer.
  */
-import { InvalidOptionError, report } from '@resil/core';
+import { InvalidOptionError } from '@resil/core';
 import type {
-  Admin,
   Consumer,
   ConsumerConfig,
   ConsumerRunConfig,
-  ConsumerSubscribeTopic,
-  ConsumerSubscribeTopics,
   EachBatchHandler,
   EachBatchPayload,
   EachMessageHandler,
   Kafka,
   Producer,
 } from 'kafkajs';
+import { handleBatch } from './batch-handling.js';
 import { isRebalance } from './classify.js';
-import { checkConsumerOptions, consumerDefaults } from './consumer-options.js';
-import { deadLetterTopic, retryTopic } from './dead-letter.js';
-import { payloadFor } from './handler.js';
-import { Handling, type MessagePlace } from './handling.js';
+import { type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.js';
+import { subscribedTopics } from './consumer-topics.js';
+import { DONE, Handling, type Held } from './handling.js';
 import type { ResolvedKafkaOptions } from './options.js';
+import { PartitionHolds } from './partition-holds.js';
 
 /** A consumer made by a resilient Kafka. */
 export function wrapConsumer(
@@ -32,234 +30,239 @@ export function wrapConsumer(
   config: ConsumerConfig,
   { consumer: own, clock, random }: ResolvedKafkaOptions,
 ): Consumer {
-  const options = { ...own, clock: own.clock ?? clock, random: own.random ?? random };
-  checkConsumerOptions(options);
-  return new GuardedConsumer(kafka, kafka.consumer(config), makeProducer, options).wrapped;
+  const options = resolveConsumerOptions({
+    ...own,
+    clock: own.clock ?? clock,
+    random: own.random ?? random,
+  });
+  checkHeartbeats(options, config);
+  return new GuardedConsumer(kafka, config, makeProducer, options).wrapped;
 }
 
 /** What a thrown thing becomes for kafkajs: it stops a consumer for good, silently, on errors of some names and flags. */
-class HandlerError extends Error {
-  constructor(cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause));
-    this.name = 'HandlerError';
-    this.reason = cause;
-  }
-
+export class HandlerError extends Error {
   readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    super(reason instanceof Error ? reason.message : String(reason));
+    this.name = 'HandlerError';
+    this.reason = reason;
+  }
 }
 
-/** How often a new topic is asked after, and the milliseconds between. */
-const TOPIC_TRIES = 50;
-const TOPIC_DELAY = 100;
+/** `handler`, so that kafkajs sees the error of a rebalance and its own as they are, and nothing else that would stop it. */
+export function forKafkajs<Payload>(
+  handler: (payload: Payload) => Promise<void>,
+): (payload: Payload) => Promise<void> {
+  return async (payload) => {
+    try {
+      await handler(payload);
+    } catch (error) {
+      if (isRebalance(error)) throw error;
+      if (error instanceof Error && error.name.startsWith('KafkaJS')) throw error;
+      throw new HandlerError(error);
+    }
+  };
+}
+
+type State =
+  | { readonly kind: 'stopped' }
+  | {
+      readonly kind: 'running';
+      readonly handling: Handling;
+      readonly producer: Producer | undefined;
+    };
+
+const STOPPED: State = { kind: 'stopped' };
 
 class GuardedConsumer {
   readonly wrapped: Consumer;
   readonly #kafka: Kafka;
+  readonly #groupId: string;
   readonly #consumer: Consumer;
   readonly #makeProducer: () => Producer;
-  readonly #options: Parameters<typeof checkConsumerOptions>[0];
-  readonly #topics = new Set<string>();
-  /** Ends the waits of paused partitions. */
-  readonly #resumes = new Set<() => void>();
-  #handling: Handling;
-  #producer: Producer | undefined;
+  readonly #options: ResolvedConsumerOptions;
+  readonly #holds: PartitionHolds;
+  #state: State = STOPPED;
 
   constructor(
     kafka: Kafka,
-    consumer: Consumer,
+    config: ConsumerConfig,
     makeProducer: () => Producer,
-    options: Parameters<typeof checkConsumerOptions>[0],
+    options: ResolvedConsumerOptions,
   ) {
+    const consumer = kafka.consumer(config);
     this.#kafka = kafka;
+    this.#groupId = config.groupId;
     this.#consumer = consumer;
     this.#makeProducer = makeProducer;
     this.#options = options;
-    this.#handling = this.#newHandling();
+    this.#holds = new PartitionHolds(consumer);
     this.wrapped = {
       ...consumer,
       subscribe: (subscription) => this.#subscribe(subscription),
       run: (config) => this.#run(config),
       stop: () => this.#stop(() => consumer.stop()),
       disconnect: () => this.#stop(() => consumer.disconnect()),
+      pause: (places) => {
+        consumer.pause(places);
+        this.#holds.release(places);
+      },
+      resume: (places) => {
+        consumer.resume(places);
+        this.#holds.release(places);
+      },
     };
   }
 
-  #newHandling(): Handling {
-    return new Handling(this.#options, () => {
-      const producer = this.#options.producer ?? this.#producer;
-      if (producer === undefined) throw new Error('the consumer has no producer');
-      return producer;
-    });
-  }
-
-  async #subscribe(subscription: ConsumerSubscribeTopics | ConsumerSubscribeTopic): Promise<void> {
-    const single = 'topic' in subscription;
-    const topics = single ? [subscription.topic] : subscription.topics;
-    const named = (Array.isArray(topics) ? topics : []).filter(
-      (topic) => typeof topic === 'string',
-    );
+  async #subscribe(subscription: Parameters<Consumer['subscribe']>[0]): Promise<void> {
+    const { topics, delayed } = await subscribedTopics(this.#kafka, subscription, this.#options);
     const { fromBeginning } = subscription;
-    await this.#createTopics(named);
-    await this.#consumer.subscribe(subscription);
-    for (const topic of named) this.#topics.add(topic);
-    const delayed = named.flatMap((topic) => this.#retryTopics(topic));
+    await this.#consumer.subscribe({
+      topics: [...topics],
+      ...(fromBeginning !== undefined && { fromBeginning }),
+    });
     if (delayed.length === 0) return;
     // What was sent there before the first run is to be handled too.
-    await this.#consumer.subscribe({ topics: delayed, fromBeginning: fromBeginning ?? true });
-  }
-
-  #retryTopics(topic: string): string[] {
-    const delays = this.#options.retryDelays ?? consumerDefaults.retryDelays;
-    return delays.map((_, index) => retryTopic(topic, index + 1));
-  }
-
-  async #createTopics(topics: readonly string[]): Promise<void> {
-    if (!(this.#options.createTopics ?? consumerDefaults.createTopics)) return;
-    const wanted = topics.flatMap((topic) => {
-      const dead = deadLetterTopic(topic, this.#options);
-      return [...this.#retryTopics(topic), ...(dead === undefined ? [] : [dead])];
-    });
-    if (wanted.length === 0) return;
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    try {
-      const existing = new Set(await admin.listTopics());
-      const missing = [...new Set(wanted)].filter((topic) => !existing.has(topic));
-      if (missing.length > 0) {
-        const made = missing.map((topic) => ({ topic, numPartitions: 1, replicationFactor: -1 }));
-        // kafkajs' own wait fails where the broker that it asks has not heard of the topic yet.
-        await admin.createTopics({ topics: made, waitForLeaders: false });
-        await this.#known(admin, missing);
-      }
-    } finally {
-      await admin.disconnect().catch((error: unknown) => report(error, 'disconnect of an admin'));
-    }
-  }
-
-  async #known(admin: Admin, topics: string[]): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        const { topics: found } = await admin.fetchTopicMetadata({ topics });
-        if (found.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0))) return;
-      } catch (error) {
-        if (tries === TOPIC_TRIES) throw error;
-      }
-      if (tries === TOPIC_TRIES) return;
-      await new Promise<void>((resolve) => {
-        this.#handling.clock.schedule(resolve, TOPIC_DELAY);
-      });
-    }
+    await this.#consumer.subscribe({ topics: [...delayed], fromBeginning: true });
   }
 
   async #run(config: ConsumerRunConfig = {}): Promise<void> {
     const { eachMessage, eachBatch, eachBatchAutoResolve = true, ...rest } = config;
-    for (const [name, handler] of Object.entries({ eachMessage, eachBatch })) {
-      if (handler === undefined || handler === null || typeof handler === 'function') continue;
-      throw new InvalidOptionError(`run.${name}`, handler, 'must be a function');
-    }
-    if (!eachMessage && !eachBatch) {
-      throw new InvalidOptionError('run.eachMessage', eachMessage, 'must be given, or eachBatch');
-    }
-    this.#handling = this.#newHandling();
-    if (this.#options.producer === undefined && this.#options.deadLetterTopic !== false) {
-      this.#producer ??= this.#makeProducer();
-      await this.#producer.connect();
-    }
-    const handler: EachBatchHandler = eachMessage
-      ? (payload) => this.#eachMessage(payload, eachMessage)
-      : (payload) => this.#eachBatch(payload, eachBatch as EachBatchHandler, eachBatchAutoResolve);
+    checkHandlers(eachMessage, eachBatch);
+    const { handling } = await this.#start();
+    const autoCommit = rest.autoCommit !== false;
+    const handler = eachMessage
+      ? (payload: EachBatchPayload) => this.#eachMessage(handling, payload, eachMessage, autoCommit)
+      : (payload: EachBatchPayload) =>
+          this.#eachBatch(handling, payload, eachBatch as EachBatchHandler, eachBatchAutoResolve);
     await this.#consumer.run({
       ...rest,
       eachBatchAutoResolve: false,
-      eachBatch: (payload) => handler(payload).catch(rethrow),
+      eachBatch: forKafkajs(handler),
     });
   }
 
-  async #eachMessage(payload: EachBatchPayload, handler: EachMessageHandler): Promise<void> {
+  /** What handlers are run with; that of the first `run` while it lasts, as kafkajs ignores a second one. */
+  async #start(): Promise<Extract<State, { kind: 'running' }>> {
+    if (this.#state.kind === 'running') return this.#state;
+    const { producer: own, deadLetterTopic } = this.#options;
+    const producer =
+      own === undefined && deadLetterTopic !== false ? this.#makeProducer() : undefined;
+    const handling = new Handling(this.#options, () => senderOf(own ?? producer), this.#groupId);
+    const state = { kind: 'running', handling, producer } as const;
+    this.#state = state;
+    try {
+      await producer?.connect();
+    } catch (error) {
+      this.#state = STOPPED;
+      throw error;
+    }
+    return state;
+  }
+
+  async #eachMessage(
+    handling: Handling,
+    payload: EachBatchPayload,
+    handler: EachMessageHandler,
+    autoCommit: boolean,
+  ): Promise<void> {
     const { batch, heartbeat, isRunning, isStale, resolveOffset, pause } = payload;
     const { topic, partition } = batch;
     for (const message of batch.messages) {
       if (!isRunning() || isStale()) return;
       const place = { topic, partition, message };
-      const early = this.#handling.delayOf(place);
-      if (early > 0) {
-        this.#pauseFor(payload, early);
-        return;
-      }
-      const own = { topic, partition, message, heartbeat, pause };
-      const handled = await this.#handling.handle(
-        () => [place],
-        heartbeat,
-        (resilience) => handler(payloadFor(own, { resilience })),
-      );
-      if (!handled.done) {
-        this.#pauseFor(payload, handled.delay);
+      const handled = handling.isForeign(place)
+        ? DONE
+        : await handling.message(place, heartbeat, (resilience) =>
+            handler({
+              // As in its first topic; but who commits by hand needs to know where it is.
+              topic: autoCommit ? resilience.topic : topic,
+              partition,
+              message,
+              heartbeat,
+              pause,
+              resilience,
+            }),
+          );
+      if (handled.kind === 'held') {
+        this.#hold(handling, payload, handled);
         return;
       }
       resolveOffset(message.offset);
+      // kafkajs commits what is resolved, and joins again.
+      if (handled.lost !== undefined) throw handled.lost;
       await heartbeat();
-      await payload.commitOffsetsIfNecessary();
-      if (this.#isPaused(topic, partition)) return;
+      if (autoCommit) await payload.commitOffsetsIfNecessary();
+      if (this.#holds.isPaused(topic, partition)) return;
     }
   }
 
   async #eachBatch(
+    handling: Handling,
     payload: EachBatchPayload,
     handler: EachBatchHandler,
-    autoResolve: boolean,
+    eachBatchAutoResolve: boolean,
   ): Promise<void> {
-    const { batch, heartbeat, isStale } = payload;
-    const { topic, partition, messages } = batch;
-    const places: MessagePlace[] = messages.map((message) => ({ topic, partition, message }));
-    const early = Math.max(0, ...places.map((place) => this.#handling.delayOf(place)));
-    if (early > 0) {
-      this.#pauseFor(payload, early);
-      return;
-    }
-    let resolved = -1n;
-    const resolveOffset = (offset: string): void => {
-      resolved = BigInt(offset);
-      payload.resolveOffset(offset);
-    };
-    const open = (): MessagePlace[] =>
-      places.filter(({ message }) => BigInt(message.offset) > resolved);
-    const handled = await this.#handling.handle(open, heartbeat, (resilience) =>
-      handler({ ...payload, resolveOffset, resilience }),
-    );
-    if (!handled.done) this.#pauseFor(payload, handled.delay);
-    else if (autoResolve && !isStale()) payload.resolveOffset(batch.lastOffset());
+    const handled = await handleBatch(handling, { payload, handler, eachBatchAutoResolve });
+    if (handled.kind === 'held') this.#hold(handling, payload, handled);
+    else if (handled.lost !== undefined) throw handled.lost;
   }
 
-  /** Fetches nothing more of a partition for a while; what was not resolved comes again then. */
-  #pauseFor({ pause }: EachBatchPayload, delay: number): void {
-    const resume = pause();
-    const cancel = this.#handling.clock.schedule(() => {
-      this.#resumes.delete(cancel);
-      resume();
-    }, delay);
-    this.#resumes.add(cancel);
-  }
-
-  #isPaused(topic: string, partition: number): boolean {
-    return this.#consumer
-      .paused()
-      .some((one) => one.topic === topic && one.partitions.includes(partition));
+  #hold(handling: Handling, { batch, isRunning }: EachBatchPayload, held: Held): void {
+    if (handling.draining || !isRunning()) return;
+    this.#holds.hold(handling, batch.topic, batch.partition, held);
   }
 
   /** What runs ends, and is committed; what waits comes again with the next consumer. */
   async #stop(end: () => Promise<void>): Promise<void> {
-    this.#handling.drain();
-    for (const cancel of this.#resumes) cancel();
-    this.#resumes.clear();
-    await end();
-    const producer = this.#producer;
-    this.#producer = undefined;
-    await producer?.disconnect();
+    const state = this.#state;
+    if (state.kind === 'running') state.handling.drain();
+    this.#holds.clear();
+    try {
+      await end();
+    } finally {
+      if (state.kind === 'running') {
+        if (this.#state === state) this.#state = STOPPED;
+        await state.producer?.disconnect();
+      }
+    }
   }
 }
 
-function rethrow(error: unknown): never {
-  if (isRebalance(error)) throw error;
-  if (error instanceof Error && error.name.startsWith('KafkaJS')) throw error;
-  throw new HandlerError(error);
+function senderOf(producer: Pick<Producer, 'send'> | undefined): Pick<Producer, 'send'> {
+  if (producer === undefined) throw new Error('the consumer has no producer');
+  return producer;
+}
+
+function checkHandlers(eachMessage: unknown, eachBatch: unknown): void {
+  for (const [name, handler] of Object.entries({ eachMessage, eachBatch })) {
+    if (handler === undefined || handler === null || typeof handler === 'function') continue;
+    throw new InvalidOptionError(`run.${name}`, handler, 'must be a function');
+  }
+  if (!eachMessage && !eachBatch) {
+    throw new InvalidOptionError('run.eachMessage', eachMessage, 'must be given, or eachBatch');
+  }
+  if (eachMessage && eachBatch) {
+    throw new InvalidOptionError(
+      'run.eachBatch',
+      eachBatch,
+      'must not be given beside eachMessage',
+    );
+  }
+}
+
+/** kafkajs' own. */
+const SESSION_TIMEOUT = 30_000;
+
+function checkHeartbeats(
+  { heartbeatInterval }: ResolvedConsumerOptions,
+  { sessionTimeout = SESSION_TIMEOUT }: ConsumerConfig,
+): void {
+  if (heartbeatInterval < sessionTimeout) return;
+  throw new InvalidOptionError(
+    'consumer.heartbeatInterval',
+    heartbeatInterval,
+    `must be under the consumer's sessionTimeout (${sessionTimeout}), better a third of it`,
+  );
 }

@@ -3,13 +3,15 @@
 export type { KafkaEffect, KafkaErrorMeaning } from './classify.js';
 // What outcomes mean
 export { classify, meaningOf, rootOf } from './classify.js';
-export type { ConsumerOptions, GivenUpMessage } from './consumer-options.js';
 // Consumers
+export { classifyHandler } from './classify-handler.js';
+export type { ConsumerOptions, GivenUpMessage } from './consumer-options.js';
 export { consumerDefaults } from './consumer-options.js';
 export { resilienceHeaders } from './dead-letter.js';
 export type { FileStoreOptions } from './file-store.js';
 export { fileStore, fileStoreDefaults, OutboxDamagedError } from './file-store.js';
-export { resilientHandler } from './handler.js';
+export type { BatchHandlerOptions, Drainable } from './handler.js';
+export { resilientBatchHandler, resilientHandler } from './handler.js';
 export type { HandlerContext } from './handling.js';
 export type { KafkaCallState, KafkaOptions, SendResilience } from './options.js';
 // Options

@@ -107,6 +107,8 @@ export interface KafkaCallState {
   readonly operation: 'send' | 'transaction' | 'handle';
   /** Whether kafkajs has begun to send: it can't be called back, and may be written. */
   sent: boolean;
+  /** @internal Whether a handler is run just once. */
+  readonly once?: boolean;
   /** @internal Keeps what was to be sent, in the outbox. */
   readonly keep?: () => Promise<unknown>;
 }

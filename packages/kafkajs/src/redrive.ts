@@ -6,9 +6,12 @@ import {
   InvalidOptionError,
   nameRule,
   type OptionRules,
+  objectRule,
+  retry,
 } from '@resil/core';
-import type { Kafka, KafkaMessage, Message } from 'kafkajs';
+import type { Consumer, EachBatchPayload, Kafka, KafkaMessage, Message, Producer } from 'kafkajs';
 import { beneath } from './beneath.js';
+import { meaningOf } from './classify.js';
 import { resilienceHeaders, textOf, withoutPast } from './dead-letter.js';
 
 /** Options of {@link redrive}. */
@@ -23,12 +26,18 @@ export interface RedriveOptions {
   readonly maxMessages?: number | undefined;
   /** Consumer group that remembers how far it came. Default: `<from>.redrive` */
   readonly groupId?: string | undefined;
+  /** Ends it after the message that is being sent; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What {@link redrive} has done. */
 export interface Redriven {
+  /** Messages that were sent back. */
   readonly sent: number;
+  /** Messages that were passed over: by `filter`, or because nothing tells where they came from. */
   readonly skipped: number;
+  /** Whether it came to what was the topic's end when it began; not if `maxMessages` came first. */
+  readonly done: boolean;
 }
 
 const rules: OptionRules<RedriveOptions> = {
@@ -37,14 +46,17 @@ const rules: OptionRules<RedriveOptions> = {
   filter: functionRule,
   maxMessages: countRule(1),
   groupId: nameRule,
+  signal: objectRule('an AbortSignal', (value) => typeof value.aborted === 'boolean'),
 };
 
 /**
  * Sends the messages of a dead-letter topic back, without the headers that tell of their past, and
- * remembers how far it came: what was sent back is not sent again. Ends when it has reached what was
- * there when it began.
+ * remembers how far it came: what was sent back is not sent again, unless the process dies before it
+ * could remember it. Ends when it has reached what was there when it began.
  *
- * @throws InvalidOptionError
+ * Rejects when a message can't be sent, and when another redrive of the same group is running.
+ *
+ * @throws InvalidOptionError for bad options, and for a topic that doesn't exist.
  * @example
  * ```ts no-run (needs a broker)
  * import { redrive, resilient } from '@resil/kafkajs';
@@ -57,59 +69,159 @@ const rules: OptionRules<RedriveOptions> = {
  */
 export async function redrive(kafka: Kafka, options: RedriveOptions): Promise<Redriven> {
   checkOptions('redrive', options, rules);
-  const { from, to, filter, maxMessages = Infinity, groupId = `${from}.redrive` } = options;
+  const { from, to, groupId = `${from}.redrive`, signal } = options;
   if (from === undefined) throw new InvalidOptionError('redrive.from', from, 'must be given');
+  if (to === from) throw new InvalidOptionError('redrive.to', to, 'must differ from the topic');
+  signal?.throwIfAborted();
   const ends = await endsOf(kafka, from, groupId);
-  const result = { sent: 0, skipped: 0 };
-  if (ends.size === 0) return result;
+  if (ends.size === 0) return { sent: 0, skipped: 0, done: true };
   const client = beneath(kafka);
   const producer = client.producer();
   // A message that can't be sent back stays where it is, so that no dead-letter topic is made for this one.
   const consumer = client.kafka.consumer({ groupId });
-  await producer.connect();
   try {
+    await producer.connect();
     await consumer.connect();
     await consumer.subscribe({ topics: [from], fromBeginning: true });
-    await new Promise<void>((resolve, reject) => {
-      consumer.on('consumer.crash', ({ payload }) => payload.restart || reject(payload.error));
-      const eachBatch: Parameters<typeof consumer.run>[0] = {
-        eachBatchAutoResolve: false,
-        eachBatch: async ({ batch, resolveOffset, heartbeat, commitOffsetsIfNecessary }) => {
-          for (const message of batch.messages) {
-            const end = ends.get(batch.partition);
-            if (result.sent >= maxMessages || end === undefined) break;
-            if (BigInt(message.offset) < end) {
-              const target = to ?? textOf(message.headers?.[resilienceHeaders.topic]);
-              if (target === undefined || filter?.(message) === false) result.skipped += 1;
-              else {
-                await producer.send({ topic: target, messages: [back(message)] });
-                result.sent += 1;
-              }
-              resolveOffset(message.offset);
-              await heartbeat();
-            }
-            if (BigInt(message.offset) >= end - 1n) ends.delete(batch.partition);
-          }
-          await commitOffsetsIfNecessary();
-          if (ends.size === 0 || result.sent >= maxMessages) resolve();
-        },
-      };
-      consumer.run(eachBatch).catch(reject);
-    });
+    return await new Run(producer, consumer, options, ends).result();
   } finally {
     await consumer.disconnect();
     await producer.disconnect();
   }
-  return result;
 }
+
+class Run {
+  readonly #producer: Producer;
+  readonly #consumer: Consumer;
+  readonly #options: RedriveOptions;
+  /** Where the partitions end whose end was not reached. */
+  readonly #ends: Map<number, bigint>;
+  #sent = 0;
+  #skipped = 0;
+  #joined = false;
+  #over = false;
+  #finish!: (result: Redriven) => void;
+  #fail!: (error: unknown) => void;
+
+  constructor(
+    producer: Producer,
+    consumer: Consumer,
+    options: RedriveOptions,
+    ends: Map<number, bigint>,
+  ) {
+    this.#producer = producer;
+    this.#consumer = consumer;
+    this.#options = options;
+    this.#ends = ends;
+  }
+
+  async result(): Promise<Redriven> {
+    const { from, signal } = this.#options;
+    const result = new Promise<Redriven>((resolve, reject) => {
+      this.#finish = resolve;
+      this.#fail = reject;
+    });
+    const abort = (): void => this.#end(() => this.#fail(signal?.reason));
+    signal?.addEventListener('abort', abort);
+    const consumer = this.#consumer;
+    consumer.on('consumer.crash', ({ payload }) => {
+      if (!payload.restart) this.#end(() => this.#fail(payload.error));
+    });
+    consumer.on('consumer.group_join', ({ payload }) => {
+      this.#checkAssignment(payload.memberAssignment[from] ?? []);
+    });
+    // Also told of batches that hold nothing for a handler: control records of transactions.
+    consumer.on('consumer.end_batch_process', ({ payload }) => {
+      const end = this.#ends.get(payload.partition);
+      if (this.#over || end === undefined || BigInt(payload.lastOffset) < end - 1n) return;
+      this.#ends.delete(payload.partition);
+      if (this.#ends.size === 0) this.#stop();
+    });
+    try {
+      await consumer.run({
+        eachBatchAutoResolve: false,
+        eachBatch: (payload) => this.#batch(payload),
+      });
+      return await result;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  async #batch({ batch, resolveOffset, heartbeat }: EachBatchPayload): Promise<void> {
+    for (const message of batch.messages) {
+      if (this.#over) return;
+      const end = this.#ends.get(batch.partition);
+      // What came after it began.
+      if (end === undefined || BigInt(message.offset) >= end) break;
+      try {
+        await this.#one(message);
+      } catch (error) {
+        this.#end(() => this.#fail(error));
+        return;
+      }
+      resolveOffset(message.offset);
+      if (this.#sent >= (this.#options.maxMessages ?? Infinity)) {
+        if (BigInt(message.offset) === end - 1n) this.#ends.delete(batch.partition);
+        this.#stop();
+        return;
+      }
+      await heartbeat();
+    }
+  }
+
+  async #one(message: KafkaMessage): Promise<void> {
+    const { to, filter } = this.#options;
+    const topic = to ?? textOf(message.headers?.[resilienceHeaders.topic]);
+    if (topic === undefined || filter?.(message) === false) {
+      this.#skipped += 1;
+      return;
+    }
+    await this.#producer.send({ topic, messages: [back(message)] });
+    this.#sent += 1;
+  }
+
+  /** Another member of the group has what this one needs. One that comes later leaves again. */
+  #checkAssignment(partitions: readonly number[]): void {
+    const first = !this.#joined;
+    this.#joined = true;
+    if (!first || [...this.#ends.keys()].every((one) => partitions.includes(one))) return;
+    const error = new Error(
+      `another consumer of the group that redrives '${this.#options.from}' is running; wait for it, or give a groupId`,
+    );
+    this.#end(() => this.#fail(error));
+  }
+
+  #stop(): void {
+    const done = this.#ends.size === 0;
+    this.#end(() => this.#finish({ sent: this.#sent, skipped: this.#skipped, done }));
+  }
+
+  #end(settle: () => void): void {
+    if (this.#over) return;
+    this.#over = true;
+    settle();
+  }
+}
+
+const patience = retry({
+  maxAttempts: 30,
+  baseDelay: 100,
+  maxDelay: 1_000,
+  shouldRetry: (error) => meaningOf(error)?.transient === true,
+});
 
 /** Partitions with messages that were not sent back, and where they end. */
 async function endsOf(kafka: Kafka, topic: string, groupId: string): Promise<Map<number, bigint>> {
   const admin = kafka.admin();
   await admin.connect();
   try {
+    if (!(await admin.listTopics()).includes(topic)) {
+      throw new InvalidOptionError('redrive.from', topic, 'must be a topic that exists');
+    }
     const offsets = await admin.fetchTopicOffsets(topic);
-    const [done] = await admin.fetchOffsets({ groupId, topics: [topic] });
+    // The coordinator of a group that was never used has to be made first, and kafkajs doesn't wait for it.
+    const [done] = await patience.execute(() => admin.fetchOffsets({ groupId, topics: [topic] }));
     const ends = new Map<number, bigint>();
     for (const { partition, high, low } of offsets) {
       const committed = done?.partitions.find((one) => one.partition === partition)?.offset ?? '-1';

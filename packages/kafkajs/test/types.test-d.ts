@@ -1,7 +1,13 @@
 /** The host's types survive: what compiles with kafkajs compiles with what we give back. */
-import type { Consumer, Kafka, Producer, RecordMetadata, Transaction } from 'kafkajs';
+import type { Batch, Consumer, Kafka, Producer, RecordMetadata, Transaction } from 'kafkajs';
 import { expectTypeOf, test } from 'vitest';
-import { outbox, resilient, resilientHandler, transaction } from '../src/index.js';
+import {
+  outbox,
+  resilient,
+  resilientBatchHandler,
+  resilientHandler,
+  transaction,
+} from '../src/index.js';
 
 declare const kafka: Kafka;
 class Own extends (null as never as typeof Kafka) {
@@ -38,6 +44,16 @@ test('handlers are told of their run', () => {
     expectTypeOf(resilience?.signal).toEqualTypeOf<AbortSignal | undefined>();
   });
   void resilient(kafka).consumer({ groupId: 'g' }).run({ eachMessage: handler });
+});
+
+test('handlers of batches keep their type', () => {
+  const eachBatch = resilientBatchHandler(async ({ batch, resolveOffset, resilience }) => {
+    expectTypeOf(batch).toEqualTypeOf<Batch>();
+    expectTypeOf(resolveOffset).toEqualTypeOf<(offset: string) => void>();
+    expectTypeOf(resilience?.topic).toEqualTypeOf<string | undefined>();
+  });
+  void resilient(kafka).consumer({ groupId: 'g' }).run({ eachBatch });
+  expectTypeOf(eachBatch.drain).toEqualTypeOf<() => void>();
 });
 
 test('options are checked', () => {
