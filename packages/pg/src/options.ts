@@ -15,6 +15,7 @@ import {
   objectRule,
   oneOfRule,
   positiveDurationRule,
+  standard,
 } from '@resil/core';
 import { TARGET_SESSION_ATTRS, type TargetSessionAttrs } from './target-session.js';
 
@@ -241,7 +242,7 @@ export function resolveOptions(options: PgOptions, servers = 1): ResolvedPgOptio
       'belongs to the standard pipeline and must not be given beside pipeline',
     );
   }
-  return {
+  const resolved: ResolvedPgOptions = {
     name,
     clock,
     key,
@@ -263,6 +264,9 @@ export function resolveOptions(options: PgOptions, servers = 1): ResolvedPgOptio
       random,
     },
   };
+  // Bad parts are refused before anything is made of what follows from them.
+  if (pipeline === undefined) standard(resolved.standard);
+  return resolved;
 }
 
 /** What a call knows of where its query is, it knows of one attempt at a time. */

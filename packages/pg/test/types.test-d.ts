@@ -55,6 +55,10 @@ export async function resilience(): Promise<void> {
   await pool.query({ text: 'select 1', resilience: { idempotend: true } });
   // @ts-expect-error no such option
   resilient(new pg.Pool(), { maxWait: 10 });
+  expectTypeOf(resilient([new MyPool(), new MyPool()])).toEqualTypeOf<MyPool>();
+  resilient([new pg.Pool()], { targetSessionAttrs: 'prefer-standby' });
+  // @ts-expect-error no such part
+  resilient(new pg.Pool(), { targetSessionAttrs: 'writable' });
   // @ts-expect-error not a pool
   resilient(new pg.Client());
 }
