@@ -413,6 +413,20 @@ describe('failover', () => {
       expect(seen).toEqual(['a', 'b', 'b', 'a']);
     });
 
+    it('gives what an endpoint said before the refusal of another', async () => {
+      const { calls } = benchOf({
+        endpoints: inOrder('a', 'b'),
+        layers: ({ name }) =>
+          name === 'b' ? [circuitBreaker({ name, clock, failureThreshold: 1 })] : [],
+        moveOn: () => true,
+        outlierDetection: false,
+      });
+      const { operation, seen } = service('a', 'b');
+      await calls.execute(operation).catch(() => {});
+      await expect(calls.execute(operation)).rejects.toBe(down);
+      expect(seen).toEqual(['a', 'b', 'a']);
+    });
+
     it('that throws is reported, and the error comes out', async () => {
       const reported: string[] = [];
       const end = reportErrorsTo((_error, where) => reported.push(where));

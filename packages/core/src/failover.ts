@@ -177,7 +177,7 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     const sent = new SentCall(call, this, place, next);
     noteTry(place, call);
     return this.#visit(sent, place.way).catch((error) =>
-      this.#passOn(error, sent, call, next, { place, earlier }),
+      this.#passOn(error, sent, call, next, { place, error, earlier }),
     );
   }
 
@@ -217,7 +217,7 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
   ): Promise<unknown> {
     if (call.aborted || !this.#mayMoveOn(error, sent)) throw error;
     const place = this.#choose(call, passed);
-    if (place === undefined) throw error;
+    if (place === undefined) throw toldOf(passed);
     if (call.observed)
       call.emit({ type: 'endpoint.skipped', ...this.#label(passed.place.index), error });
     return this.#send(place, call, next, passed);
@@ -359,6 +359,7 @@ interface Ranked<Target> {
 /** Endpoints that did not take a call, in one run. */
 interface Passed<Target> {
   readonly place: Place<Target>;
+  readonly error: unknown;
   readonly earlier: Passed<Target> | undefined;
 }
 
@@ -450,6 +451,14 @@ function bestOf<Target>(
     best.push(place);
   }
   return best;
+}
+
+/** The latest error of endpoints that did not take a call; what one of them said goes before our own refusals. */
+function toldOf<Target>(passed: Passed<Target>): unknown {
+  for (let at: Passed<Target> | undefined = passed; at !== undefined; at = at.earlier) {
+    if (!isRefusal(at.error)) return at.error;
+  }
+  return passed.error;
 }
 
 function isAmong<Target>(place: Place<Target>, passed: Passed<Target> | undefined): boolean {
