@@ -1,6 +1,7 @@
 /** What retries and hedges are taken out of: the contract of `retryBudget` and `tokenBudget`, and of your own. */
 import type { Call } from './call.js';
 import type { Clock } from './clock.js';
+import type { LayerDescription } from './description.js';
 import { type OptionRule, objectRule } from './validate.js';
 
 /**
@@ -30,6 +31,8 @@ export interface AttemptBudget {
   record?(succeeded: boolean): void;
   /** Why `tryWithdraw` has just refused, for events. */
   refusal?(): BudgetRefusal;
+  /** Its options, what it holds and what it did, as JSON, for the `describe()` of who goes by it. */
+  describe?(): LayerDescription;
 }
 
 /** Why a budget refused an attempt. */

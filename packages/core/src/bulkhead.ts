@@ -14,7 +14,9 @@ import {
   deadlinesOf,
   NOT_PENDING,
 } from './deadline-wheel.js';
+import { jsonRecord, type LayerDescription } from './description.js';
 import { BulkheadFullError, QueueTimeoutError } from './errors.js';
+import { type GuardMode, markOf, modeRule, type ObservedMark } from './guard-mode.js';
 import { type CompositeLayer, type Guard, type Layer, permitOf, Refusal } from './layer.js';
 import { SingleLayer } from './single-layer.js';
 import { Timeout } from './timeout.js';
@@ -51,6 +53,14 @@ export interface BulkheadOptions {
   readonly queueTimeout?: number | undefined;
   /** Milliseconds a call may take once it runs: a `timeout` inside the bulkhead. Default: no timeout. */
   readonly timeout?: number | undefined;
+  /**
+   * With `'observe'` it only tells what it would have refused or made wait, and lets every call run at
+   * once: `running` may exceed `maxConcurrentCalls`, and so many calls as may wait count as waiting
+   * before the rest count as refused.
+   *
+   * @defaultValue `bulkheadDefaults.mode` (`'enforce'`)
+   */
+  readonly mode?: GuardMode | undefined;
   /** Name in errors and events. @defaultValue `'bulkhead'` */
   readonly name?: string | undefined;
 }
@@ -60,11 +70,13 @@ export const bulkheadDefaults: {
   readonly maxConcurrentCalls: number;
   readonly maxQueueSize: number;
   readonly queueTimeout: number;
+  readonly mode: 'enforce';
   readonly name: string;
 } = Object.freeze({
   maxConcurrentCalls: 10,
   maxQueueSize: 0,
   queueTimeout: 1_000,
+  mode: 'enforce',
   name: 'bulkhead',
 });
 
@@ -73,6 +85,7 @@ const rules: OptionRules<BulkheadOptions> = {
   maxQueueSize: countRule(0),
   queueTimeout: durationRule(0, true),
   timeout: positiveDurationRule(true),
+  mode: modeRule,
   name: nameRule,
 };
 
@@ -85,6 +98,17 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
   readonly #maxConcurrentCalls: number;
   readonly #maxQueueSize: number;
   readonly #queueTimeout: number;
+  readonly #timeout: number | undefined;
+  readonly #mode: GuardMode;
+  readonly #mark: ObservedMark;
+  readonly #counters = {
+    admitted: 0,
+    queued: 0,
+    rejected: 0,
+    queueTimeouts: 0,
+    aborted: 0,
+    observed: 0,
+  };
   #running = 0;
   #waiting = 0;
   #first: Waiter | undefined;
@@ -98,7 +122,10 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
     this.#maxConcurrentCalls = options.maxConcurrentCalls ?? bulkheadDefaults.maxConcurrentCalls;
     this.#maxQueueSize = options.maxQueueSize ?? bulkheadDefaults.maxQueueSize;
     this.#queueTimeout = options.queueTimeout ?? bulkheadDefaults.queueTimeout;
+    this.#mode = options.mode ?? bulkheadDefaults.mode;
+    this.#mark = markOf(this.#mode);
     const { timeout } = options;
+    this.#timeout = timeout;
     this.layers =
       timeout === undefined
         ? [this]
@@ -115,6 +142,22 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
     return this.#waiting;
   }
 
+  describe(): LayerDescription {
+    return {
+      type: 'bulkhead',
+      name: this.name,
+      options: jsonRecord({
+        maxConcurrentCalls: this.#maxConcurrentCalls,
+        maxQueueSize: this.#maxQueueSize,
+        queueTimeout: this.#queueTimeout,
+        timeout: this.#timeout,
+        mode: this.#mode,
+      }),
+      state: { running: this.#running, waiting: this.#waiting },
+      counters: { ...this.#counters },
+    };
+  }
+
   enter(call: Call): void | Promise<void> {
     return permitOf(this.tryEnter(call));
   }
@@ -122,10 +165,12 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
   /** @internal */
   tryEnter(call: Call): void | Promise<void> | Refusal {
     if (this.#running < this.#maxConcurrentCalls) {
-      this.#running++;
+      this.#admit();
       return undefined;
     }
+    if (this.#mode === 'observe') return this.#observe(call);
     if (this.#waiting >= this.#maxQueueSize || this.#queueTimeout === 0) {
+      this.#counters.rejected++;
       this.#tellRejected(call, 'full');
       return new Refusal(new BulkheadFullError(this.name, this.#running, this.#waiting));
     }
@@ -139,20 +184,43 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
     if (next === undefined) this.#running--;
     else {
       this.#drop(next);
+      this.#counters.admitted++;
       next.resolve();
     }
   }
 
+  #admit(): void {
+    this.#running++;
+    this.#counters.admitted++;
+  }
+
+  /** Lets a call in that would have waited or been refused; the calls above the limit stand for the queue. */
+  #observe(call: Call): void {
+    const waiting = this.#running - this.#maxConcurrentCalls;
+    const full = waiting >= this.#maxQueueSize || this.#queueTimeout === 0;
+    this.#admit();
+    if (full) this.#counters.observed++;
+    else this.#counters.queued++;
+    if (!call.observed) return;
+    const shown = { running: this.#maxConcurrentCalls, waiting: full ? waiting : waiting + 1 };
+    const told = { strategy: this.name, ...shown, ...this.#mark };
+    if (full) call.emit({ type: 'bulkhead.rejected', reason: 'full', ...told });
+    else call.emit({ type: 'bulkhead.queued', ...told });
+  }
+
   #wait(call: Call): Promise<void> {
     const since = call.now();
+    this.#counters.queued++;
     const waiter = new Waiter(since + this.#queueTimeout, (late) => {
       this.#drop(late);
+      this.#counters.queueTimeouts++;
       this.#tellRejected(call, 'queue-timeout');
       late.reject(new QueueTimeoutError(this.name, this.#queueTimeout));
     });
     this.#append(waiter);
     waiter.forgetAbort = call.onAbort((reason) => {
       this.#drop(waiter);
+      this.#counters.aborted++;
       this.#tellRejected(call, 'aborted');
       waiter.reject(reason);
     });

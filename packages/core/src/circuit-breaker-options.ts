@@ -1,7 +1,9 @@
 /** Options, states and snapshots of the circuit breaker, and what makes options acceptable. */
 import { type Clock, systemClock } from './clock.js';
+import { type JsonRecord, jsonRecord } from './description.js';
 import type { WindowSnapshot } from './failure-window.js';
 import type { FallbackFunction } from './fallback.js';
+import { type GuardMode, modeRule } from './guard-mode.js';
 import type { Classify } from './outcome.js';
 import {
   checkOptions,
@@ -90,6 +92,13 @@ export interface CircuitBreakerOptions {
   readonly classify?: Classify | undefined;
   /** Answers failures and refusals: a `fallback` outside of the breaker. Default: none. */
   readonly fallbackFn?: FallbackFunction | undefined;
+  /**
+   * With `'observe'` it goes through its states as ever and tells what it would have refused, but lets
+   * those calls run too, `isolate()` or not; how they end counts for nothing, as if they had not run.
+   *
+   * @defaultValue `circuitBreakerDefaults.mode` (`'enforce'`)
+   */
+  readonly mode?: GuardMode | undefined;
   /** What `snapshot()` of an earlier breaker gave. Default: starts closed and empty. */
   readonly snapshot?: CircuitSnapshot | undefined;
   /** Name in errors and events: that of the dependency. @defaultValue `'circuit-breaker'` */
@@ -121,6 +130,7 @@ export const circuitBreakerDefaults: {
   readonly resetTimeout: number;
   readonly halfOpenCalls: number;
   readonly probeTimeout: number;
+  readonly mode: 'enforce';
   readonly name: string;
 } = Object.freeze({
   failureRatio: 0.5,
@@ -130,6 +140,7 @@ export const circuitBreakerDefaults: {
   resetTimeout: 30_000,
   halfOpenCalls: 1,
   probeTimeout: 30_000,
+  mode: 'enforce',
   name: 'circuit-breaker',
 });
 
@@ -149,6 +160,7 @@ export interface ResolvedCircuitBreakerOptions {
   readonly halfOpenCalls: number;
   readonly probeTimeout: number;
   readonly classify: Classify | undefined;
+  readonly mode: GuardMode;
   readonly name: string;
   readonly clock: Clock;
 }
@@ -195,6 +207,7 @@ const rules: OptionRules<CircuitBreakerOptions> = {
   probeTimeout: positiveDurationRule(true),
   classify: functionRule,
   fallbackFn: functionRule,
+  mode: modeRule,
   snapshot: snapshotRule,
   name: nameRule,
   clock: clockRule,
@@ -264,7 +277,19 @@ export function resolveCircuitBreakerOptions(
     halfOpenCalls,
     probeTimeout: options.probeTimeout ?? defaults.probeTimeout,
     classify: options.classify,
+    mode: options.mode ?? defaults.mode,
     name: options.name ?? defaults.name,
     clock: options.clock ?? systemClock,
   };
+}
+
+/** The options that a breaker goes by, as JSON. */
+export function describeCircuitBreakerOptions(options: ResolvedCircuitBreakerOptions): JsonRecord {
+  const { resetTimeout, halfOpenCalls, probeTimeout, classify, mode } = options;
+  const common = { resetTimeout, halfOpenCalls, probeTimeout, classify, mode };
+  const { failureThreshold, failureRatio, minimumCalls, window } = options;
+  if (window === undefined) return jsonRecord({ failureThreshold, ...common });
+  const { slowCallDuration, slowCallRatio } = options;
+  const slow = slowCallDuration === Infinity ? {} : { slowCallDuration, slowCallRatio };
+  return jsonRecord({ failureRatio, minimumCalls, window, ...slow, ...common });
 }

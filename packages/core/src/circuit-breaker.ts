@@ -19,15 +19,18 @@ import {
   type CircuitBreakerOptions,
   type CircuitSnapshot,
   type CircuitState,
+  describeCircuitBreakerOptions,
   type ResolvedCircuitBreakerOptions,
   resolveCircuitBreakerOptions,
 } from './circuit-breaker-options.js';
 import type { Clock } from './clock.js';
+import { jsonRecord, type LayerDescription } from './description.js';
 import { Emitter, emitOfLayer, report } from './emitter.js';
 import { CircuitIsolatedError, CircuitOpenError } from './errors.js';
 import type { CircuitEvent, CircuitReason } from './events.js';
 import { CountWindow, DurationWindow, type FailureWindow } from './failure-window.js';
 import { Fallback } from './fallback.js';
+import { markOf, type ObservedMark } from './guard-mode.js';
 import {
   type CompositeLayer,
   type Guard,
@@ -78,6 +81,9 @@ class Entry extends AbortLink {
   }
 }
 
+/** The generation of calls that would have been refused: they count for nothing. */
+const OBSERVED = -1;
+
 const CLOSED: State = { kind: 'closed' };
 const ISOLATED: State = { kind: 'isolated' };
 
@@ -92,11 +98,25 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
   readonly ignoresDuration: boolean;
   readonly #options: ResolvedCircuitBreakerOptions;
   readonly #window: FailureWindow | undefined;
+  readonly #mark: ObservedMark;
+  readonly #counters = {
+    succeeded: 0,
+    failed: 0,
+    slow: 0,
+    ignored: 0,
+    late: 0,
+    rejected: 0,
+    observed: 0,
+    opened: 0,
+    halfOpened: 0,
+    closed: 0,
+  };
   #owner: LayerOwner | undefined;
   #state: State = CLOSED;
   #generation = 0;
   #consecutiveFailures = 0;
   #openings = 0;
+  #changedAt: number;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: CircuitBreakerOptions = {}) {
@@ -104,6 +124,8 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     this.#options = resolveCircuitBreakerOptions(options);
     this.name = this.#options.name;
     this.clock = this.#options.clock;
+    this.#mark = markOf(this.#options.mode);
+    this.#changedAt = this.clock.now();
     this.ignoresDuration =
       this.#options.slowCallDuration === Infinity && options.classify === undefined;
     this.#window = newWindow(this.#options);
@@ -148,6 +170,30 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
       remaining: remaining === Infinity ? null : remaining,
       consecutiveFailures: this.#consecutiveFailures,
       window: this.#window?.snapshot(now),
+    };
+  }
+
+  describe(): LayerDescription {
+    const now = this.clock.now();
+    const state = this.#state;
+    const remaining = state.kind === 'open' ? state.until - now : undefined;
+    // An open circuit is half-open, for whoever asks, from when a probe would be let in.
+    const since = state.kind === 'open' && now >= state.until ? state.until : this.#changedAt;
+    const window = this.#window?.counts(now);
+    return {
+      type: 'circuitBreaker',
+      name: this.name,
+      options: describeCircuitBreakerOptions(this.#options),
+      state: jsonRecord({
+        state: this.state,
+        stateDuration: now - since,
+        openings: this.#openings,
+        nextProbeDelay: remaining === undefined ? undefined : Math.max(0, remaining),
+        probes: state.kind === 'half-open' ? state.probes.size : undefined,
+        consecutiveFailures: window === undefined ? this.#consecutiveFailures : undefined,
+        window,
+      }),
+      counters: { ...this.#counters },
     };
   }
 
@@ -212,14 +258,23 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
     return false;
   }
 
-  #refuse(call: Call, state: 'open' | 'half-open' | 'isolated', wait: number): Refusal {
-    if (call.observed) call.emit({ type: 'circuit.rejected', strategy: this.name, state });
+  #refuse(call: Call, state: 'open' | 'half-open' | 'isolated', wait: number): Permit | Refusal {
+    if (call.observed)
+      call.emit({ type: 'circuit.rejected', strategy: this.name, state, ...this.#mark });
+    if (this.#options.mode === 'observe') {
+      this.#counters.observed++;
+      return OBSERVED;
+    }
+    this.#counters.rejected++;
     if (state === 'isolated') return new Refusal(new CircuitIsolatedError(this.name));
     return new Refusal(new CircuitOpenError(this.name, wait, state));
   }
 
   #settle(generation: number, probe: Entry | undefined, call: Call, outcome: Outcome): void {
-    if (generation !== this.#generation) return;
+    if (generation !== this.#generation) {
+      if (generation !== OBSERVED) this.#counters.late++;
+      return;
+    }
     const state = this.#state;
     const classify = this.#options.classify ?? (call as CallState).scope.classify;
     const { slowCallDuration } = this.#options;
@@ -229,9 +284,15 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
         ? 'success'
         : verdictOf(classify, outcome, call).kind;
     if (state.kind === 'half-open' && probe !== undefined) state.probes.delete(probe);
-    if (verdict === 'ignored') return;
+    if (verdict === 'ignored') {
+      this.#counters.ignored++;
+      return;
+    }
     const failed = verdict === 'failure';
     const slow = slowCallDuration !== Infinity && outcome.duration >= slowCallDuration;
+    if (failed) this.#counters.failed++;
+    else this.#counters.succeeded++;
+    if (slow) this.#counters.slow++;
     if (state.kind === 'closed') this.#settleClosed(call, failed, slow);
     else if (state.kind === 'half-open') this.#settleProbe(state, call, failed, slow);
   }
@@ -274,6 +335,7 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
 
   #open(reason: CircuitReason, call: Call): void {
     this.#openings++;
+    this.#counters.opened++;
     const delay = this.#resetTimeout();
     this.#change({ kind: 'open', until: this.clock.now() + delay });
     this.#emit(
@@ -290,6 +352,7 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
       failed: 0,
       slow: 0,
     } as const;
+    this.#counters.halfOpened++;
     this.#change(state);
     this.#emit({ type: 'circuit.half-opened', strategy: this.name, reason: 'reset-timeout' }, call);
     return state;
@@ -297,12 +360,14 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
 
   #close(reason: CircuitReason, call?: Call): void {
     this.#openings = 0;
+    this.#counters.closed++;
     this.#change(CLOSED);
     this.#emit({ type: 'circuit.closed', strategy: this.name, reason }, call);
   }
 
   #change(state: State): void {
     this.#state = state;
+    this.#changedAt = this.clock.now();
     this.#forget();
   }
 
@@ -341,7 +406,7 @@ export class CircuitBreaker extends SingleLayer implements Guard, CompositeLayer
 
   #emit(change: CircuitEvent, call?: Call): void {
     emitOfLayer(
-      { emitter: this.emitter, owner: this.#owner, clock: this.clock },
+      { emitter: this.emitter, owner: this.#owner, clock: this.clock, mark: this.#mark },
       change,
       call as CallState | undefined,
     );

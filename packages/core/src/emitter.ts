@@ -5,6 +5,7 @@
 import type { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
 import type { ResilienceEvent, ResilienceEventInput, ResilienceListener } from './events.js';
+import type { ObservedMark } from './guard-mode.js';
 import type { LayerOwner } from './layer.js';
 
 /** Hears about errors thrown by listeners, hooks and predicates. */
@@ -91,6 +92,8 @@ export function emitOfLayer(
     readonly emitter: Emitter;
     readonly owner: LayerOwner | undefined;
     readonly clock: Clock;
+    /** Set where a guard only observes. */
+    readonly mark?: ObservedMark;
   },
   change: ResilienceEventInput,
   call: CallState | undefined,
@@ -98,6 +101,7 @@ export function emitOfLayer(
   if (!layer.emitter.observed && !processEmitter.observed) return;
   const event: ResilienceEvent = {
     ...change,
+    ...layer.mark,
     pipeline: call === undefined ? layer.owner?.name : call.scope.name,
     key: call === undefined ? layer.owner?.key : call.key,
     name: call?.name,

@@ -4,9 +4,10 @@
  */
 
 import type { BudgetRefusal } from './attempt-budget.js';
+import type { ObservedMark } from './guard-mode.js';
 
 /** What every event carries. */
-export interface ResilienceEventBase {
+export interface ResilienceEventBase extends ObservedMark {
   /** Name of the pipeline, if it has one. */
   readonly pipeline: string | undefined;
   /** Key of the call or of the keyed pipeline, if it has one. */

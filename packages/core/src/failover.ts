@@ -28,10 +28,11 @@ import { HealthChecks } from './health-checks.js';
 import type { Guard, Layer, LayerOwner, Strategy } from './layer.js';
 import type { Classify, Outcome, SettledOutcome } from './outcome.js';
 import { OutlierDetection, resolveOutlierDetectionOptions } from './outlier-detection.js';
-import { checkLayer, compile, Pipeline } from './pipeline.js';
+import { checkLayer, Pipeline } from './pipeline.js';
 import { type Random, systemRandom } from './random.js';
 import { rejectionOf } from './rejection.js';
 import { SingleLayer } from './single-layer.js';
+import { compile } from './stages.js';
 import { checkOptions, InvalidOptionError } from './validate.js';
 import { verdictOf } from './verdict.js';
 

@@ -101,7 +101,8 @@ export class CountWindow implements FailureWindow {
  * dropped at once.
  */
 export class DurationWindow implements FailureWindow {
-  readonly #duration: number;
+  /** Milliseconds that it looks back. */
+  readonly duration: number;
   readonly #width: number;
   /** By part, `calls, failures, slow`. */
   readonly #parts = new Float64Array(BUCKETS * 3);
@@ -112,7 +113,7 @@ export class DurationWindow implements FailureWindow {
   #slow = 0;
 
   constructor(duration: number) {
-    this.#duration = duration;
+    this.duration = duration;
     this.#width = duration / BUCKETS;
   }
 
@@ -148,7 +149,7 @@ export class DurationWindow implements FailureWindow {
         this.#parts[at + 2] as number,
       ]);
     }
-    return { kind: 'duration', size: this.#duration, entries };
+    return { kind: 'duration', size: this.duration, entries };
   }
 
   restore(snapshot: WindowSnapshot, now: number, elapsed: number): boolean {

@@ -7,6 +7,8 @@
  */
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
+import type { CallTally } from './call-tally.js';
+import { jsonRecord, type LayerDescription } from './description.js';
 import { isRefusal, isResilienceError } from './errors.js';
 import type { Strategy } from './layer.js';
 import type { Classify, Outcome } from './outcome.js';
@@ -39,8 +41,11 @@ const rules: OptionRules<FallbackOptions> = { classify: functionRule, name: name
 /** A second answer when the first one can't be had. An instance may be shared. */
 export class Fallback extends SingleLayer implements Strategy {
   readonly name: string;
+  /** @internal */
+  readonly countsCalls = true;
   readonly #fn: FallbackFunction;
   readonly #classify: Classify | undefined;
+  readonly #counters = { used: 0, failed: 0 };
 
   /** @throws {@link InvalidOptionError} */
   constructor(fn: FallbackFunction, options: FallbackOptions = {}) {
@@ -53,23 +58,45 @@ export class Fallback extends SingleLayer implements Strategy {
     this.#classify = options.classify;
   }
 
-  async run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
+  describe(): LayerDescription {
+    return {
+      type: 'fallback',
+      name: this.name,
+      options: jsonRecord({ classify: this.#classify }),
+      state: {},
+      counters: { ...this.#counters },
+    };
+  }
+
+  run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T>;
+  /** @internal */
+  run<T>(call: Call, next: (call: Call) => Promise<T>, tally: CallTally | undefined): Promise<T>;
+  async run<T>(call: Call, next: (call: Call) => Promise<T>, tally?: CallTally): Promise<T> {
     const startedAt = call.now();
     const classify = this.#classify ?? (call as CallState).scope.classify;
     let outcome: Outcome<T>;
     try {
       const value = await next(call);
-      if (classify === undefined) return value;
+      if (classify === undefined) {
+        tally?.succeed();
+        return value;
+      }
       outcome = { ok: true, value, duration: call.now() - startedAt };
     } catch (error) {
       outcome = { ok: false, error, duration: call.now() - startedAt };
     }
+    const answer = this.#answer(outcome, classify, call);
+    return tally === undefined ? answer : tally.watch((call as CallState).root, answer);
+  }
+
+  async #answer<T>(outcome: Outcome<T>, classify: Classify | undefined, call: Call): Promise<T> {
     const verdict = verdictOf(classify, outcome, call);
     if (outcome.ok) {
       if (verdict.kind !== 'failure') return outcome.value;
     } else if (call.cancelled || (verdict.kind !== 'failure' && !isOurs(outcome.error))) {
       throw outcome.error;
     }
+    this.#counters.used++;
     discard(verdict);
     const error = outcome.ok ? outcome.value : outcome.error;
     if (call.observed) {
@@ -79,7 +106,12 @@ export class Fallback extends SingleLayer implements Strategy {
         error: outcome.ok ? undefined : error,
       });
     }
-    return this.#fn(error, call) as Promise<T>;
+    try {
+      return (await this.#fn(error, call)) as T;
+    } catch (failure) {
+      this.#counters.failed++;
+      throw failure;
+    }
   }
 }
 

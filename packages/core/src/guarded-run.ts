@@ -8,6 +8,7 @@
  * while it waited never starts.
  */
 import { CallState } from './call-state.js';
+import type { CallTally } from './call-tally.js';
 import type { Clock } from './clock.js';
 import { type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
 import { report } from './emitter.js';
@@ -26,6 +27,8 @@ export interface TimeLimit {
   readonly name: string;
   /** Milliseconds from entering; `undefined` stands for the deadline that the call came with. */
   readonly duration: number | undefined;
+  /** Calls that it cut short. */
+  expired: number;
 }
 
 /** Guards that stand next to each other, outermost first, and at most one timeout among them. */
@@ -37,6 +40,8 @@ export class GuardedStage implements Stage {
   readonly outside: number;
   /** Whether anybody asks when a call entered. */
   readonly timed: boolean;
+  /** Counts how the calls end, if this is the outermost stage of a pipeline. */
+  tally: CallTally | undefined;
 
   constructor(
     next: Stage,
@@ -49,6 +54,7 @@ export class GuardedStage implements Stage {
     this.guards = guards;
     this.limit = limit;
     this.outside = limit === undefined ? -1 : outside;
+    this.tally = undefined;
     this.timed =
       classified ||
       limit !== undefined ||
@@ -150,10 +156,13 @@ class GuardedRun extends CallState implements DeadlineEntry {
   expire(): void {
     const { clock } = this;
     const parent = this.parent as CallState;
-    const { name, duration = clock.now() - this.startedAt } = this.stage.limit as TimeLimit;
+    const limit = this.stage.limit as TimeLimit;
+    const { name, duration = clock.now() - this.startedAt } = limit;
+    limit.expired++;
     const error = new TimeoutError(name, duration);
     this.cut = error;
     if (parent.observed) parent.emit({ type: 'timeout.expired', strategy: name, duration });
+    this.stage.tally?.fail(this.root, error);
     this.abort(error);
     this.leave(new Failed(error, this.startedAt, clock), this.stage.outside - 1, 0);
     this.reject?.(error);
@@ -176,6 +185,7 @@ class GuardedRun extends CallState implements DeadlineEntry {
 
   private succeeded(value: unknown): unknown {
     if (this.cut !== undefined) return this.failed(this.cut);
+    this.stage.tally?.succeed();
     if (this.stage.guards.length === 0) this.endLimit();
     else this.leaveAll(new Succeeded(value, this.startedAt, this.root.host.clock));
     if (this.resolve === undefined) return value;
@@ -199,6 +209,7 @@ class GuardedRun extends CallState implements DeadlineEntry {
   }
 
   private leaveFailed(error: unknown): void {
+    if (this.cut === undefined) this.stage.tally?.fail(this.root, error);
     this.leaveAll(new Failed(this.cut ?? error, this.startedAt, this.root.host.clock));
   }
 

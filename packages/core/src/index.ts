@@ -24,6 +24,16 @@ export {
   concurrencyBudget,
   concurrencyBudgetDefaults,
 } from './concurrency-budget.js';
+// Descriptions
+export {
+  type Describable,
+  type JsonRecord,
+  type JsonValue,
+  jsonRecord,
+  type KeyedDescription,
+  type LayerDescription,
+  type PipelineDescription,
+} from './description.js';
 // Events
 export { type ErrorReporter, observe, report, reportErrorsTo } from './emitter.js';
 // Failover
@@ -80,10 +90,19 @@ export {
   fallback,
   fallbackDefaults,
 } from './fallback.js';
+// Guard mode
+export { type GuardMode, markOf, modeRule, type ObservedMark } from './guard-mode.js';
 export { type HealthCheckOptions, healthCheckDefaults } from './health-checks.js';
 // Hedge
 export { Hedge, type HedgeOptions, hedge, hedgeDefaults } from './hedge.js';
-export { Keyed, type KeyedOptions, keyed, keyedDefaults } from './keyed.js';
+export {
+  type DescribeKeyedOptions,
+  describeKeyedDefaults,
+  Keyed,
+  type KeyedOptions,
+  keyed,
+  keyedDefaults,
+} from './keyed.js';
 export {
   LatencyHistogram,
   type LatencyHistogramOptions,

@@ -7,6 +7,7 @@
  */
 import type { Call, CallOptions } from './call.js';
 import { type Clock, systemClock } from './clock.js';
+import { jsonRecord, type KeyedDescription } from './description.js';
 import { Emitter } from './emitter.js';
 import type { ResilienceListener } from './events.js';
 import { Pipeline } from './pipeline.js';
@@ -42,11 +43,22 @@ export interface KeyedOptions {
 }
 
 /** Defaults of {@link keyed}. */
-export const keyedDefaults: { readonly maxKeys: number; readonly idleTimeout: number } =
-  Object.freeze({
-    maxKeys: 10_000,
-    idleTimeout: 600_000,
-  });
+export const keyedDefaults: {
+  readonly maxKeys: number;
+  readonly idleTimeout: number;
+} = Object.freeze({
+  maxKeys: 10_000,
+  idleTimeout: 600_000,
+});
+
+/** Defaults of {@link Keyed.describe}. */
+export const describeKeyedDefaults: { readonly maxKeys: number } = Object.freeze({ maxKeys: 100 });
+
+/** What {@link Keyed.describe} may be told. */
+export interface DescribeKeyedOptions {
+  /** Pipelines shown at most, those used last; 0 shows none, `Infinity` all. @defaultValue `describeKeyedDefaults.maxKeys` (100) */
+  readonly maxKeys?: number | undefined;
+}
 
 const rules: OptionRules<KeyedOptions> = {
   maxKeys: countRule(1),
@@ -74,6 +86,7 @@ export class Keyed {
   readonly #clock: Clock;
   readonly #slots = new Map<string, Slot>();
   readonly #emitter = new Emitter();
+  readonly #counters = { created: 0, evicted: 0, expired: 0 };
   #oldest: Slot | undefined;
   #newest: Slot | undefined;
 
@@ -117,6 +130,35 @@ export class Keyed {
     );
   }
 
+  /**
+   * The keys in use and the pipelines of those used last, as JSON.
+   *
+   * `maxKeys` is how many pipelines are shown at most: a count of at least 0, or `Infinity`.
+   *
+   * @defaultValue `describeKeyedDefaults.maxKeys` (100)
+   */
+  describe({
+    maxKeys = describeKeyedDefaults.maxKeys,
+  }: DescribeKeyedOptions = {}): KeyedDescription {
+    checkOptions('describe', { maxKeys }, { maxKeys: countRule(0, true) });
+    const { size } = this;
+    const pipelines: KeyedDescription['pipelines'][number][] = [];
+    for (
+      let slot = this.#newest;
+      slot !== undefined && pipelines.length < maxKeys;
+      slot = slot.older
+    )
+      pipelines.push({ ...slot.pipeline.describe(), key: slot.key });
+    return {
+      type: 'keyed',
+      name: null,
+      options: jsonRecord({ maxKeys: this.#maxKeys, idleTimeout: this.#idleTimeout }),
+      state: { keys: size },
+      counters: { ...this.#counters },
+      pipelines,
+    };
+  }
+
   /** Calls `listener` with every event of every key's pipeline; the result ends it. */
   on(listener: ResilienceListener): () => void {
     const end = this.#emitter.add(listener);
@@ -140,7 +182,10 @@ export class Keyed {
     if (slot === undefined) slot = this.#create(key, now);
     else this.#unlink(slot);
     this.#append(slot, now);
-    if (this.#slots.size > this.#maxKeys) this.#drop(this.#oldest as Slot);
+    if (this.#slots.size > this.#maxKeys) {
+      this.#drop(this.#oldest as Slot);
+      this.#counters.evicted++;
+    }
     return slot;
   }
 
@@ -160,6 +205,7 @@ export class Keyed {
       newer: undefined,
     };
     this.#slots.set(key, slot);
+    this.#counters.created++;
     if (this.#emitter.observed) this.#forward(slot);
     return slot;
   }
@@ -168,6 +214,7 @@ export class Keyed {
     for (let slot = this.#oldest; slot !== undefined; slot = this.#oldest) {
       if (now - slot.usedAt < this.#idleTimeout) return;
       this.#drop(slot);
+      this.#counters.expired++;
     }
   }
 

@@ -3,7 +3,9 @@
  * a guard decides whether a call may start, a strategy decides what is run, where, and how often.
  */
 import type { Call } from './call.js';
+import type { CallTally } from './call-tally.js';
 import type { Clock } from './clock.js';
+import type { LayerDescription } from './description.js';
 import type { Emitter } from './emitter.js';
 import type { Outcome } from './outcome.js';
 
@@ -15,6 +17,8 @@ import type { Outcome } from './outcome.js';
  */
 export interface Guard<Permit = unknown> {
   readonly name: string;
+  /** Its options, live state and counters as JSON, for the pipeline's `describe()`. */
+  describe?(): LayerDescription;
   /**
    * Lets the call in by returning a permit, or refuses by throwing. Gives a promise only when the
    * call has to wait; a waiting call that is aborted must reject with the abort's reason.
@@ -27,11 +31,20 @@ export interface Guard<Permit = unknown> {
 /** Decides what is run, where, and how many times. An instance is shared by all calls. */
 export interface Strategy {
   readonly name: string;
+  /** Its options, live state and counters as JSON, for the pipeline's `describe()`. */
+  describe?(): LayerDescription;
   /**
    * Runs the rest of the pipeline by `next`, as often as it wants (not at all is fine too).
    * What runs again or elsewhere gets a call of its own: `next(call.derive({ attempt: 2 }))`.
    */
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T>;
+}
+
+/** A strategy that, outermost in a pipeline, counts how its calls end where it sees that anyway. */
+export interface CountingStrategy extends Strategy {
+  readonly countsCalls?: true;
+  /** With a `tally`, tells it once how the call ended, unless it throws synchronously. */
+  run<T>(call: Call, next: (call: Call) => Promise<T>, tally?: CallTally): Promise<T>;
 }
 
 /** Stands for several layers, outermost first: a pipeline, or a pattern with an option that brings another along. */
@@ -51,6 +64,8 @@ export interface TimeLimitLayer extends Strategy {
   readonly timeLimit: true;
   /** Milliseconds from entering. */
   readonly duration: number;
+  /** Calls that it cut short. */
+  expired: number;
 }
 
 /** A refusal that is given instead of thrown: throwing costs more than all the rest of a refusal. */

@@ -1,8 +1,4 @@
-/**
- * A pipeline: layers, outermost first. Compiled once into a chain of stages, walked by each call.
- * Guards and timeouts that stand together form one stage, each strategy is a stage of its own, the
- * operation is the last.
- */
+/** A pipeline: layers, outermost first. Compiled once into a chain of stages, walked by each call. */
 import type { Call, CallOptions } from './call.js';
 import {
   type CallState,
@@ -12,15 +8,23 @@ import {
   RootCall,
   type Scope,
 } from './call-state.js';
+import { CallTally, failureOf } from './call-tally.js';
 import { type Clock, systemClock } from './clock.js';
 import { type DeadlineWheel, deadlinesOf } from './deadline-wheel.js';
+import {
+  describeLayer,
+  jsonRecord,
+  type LayerDescription,
+  type PipelineDescription,
+} from './description.js';
 import { Emitter } from './emitter.js';
-import { isRefusal } from './errors.js';
 import type { ResilienceEventInput, ResilienceListener } from './events.js';
 import { GuardedStage, type Stage, type TimeLimit } from './guarded-run.js';
-import type { CompositeLayer, Guard, Layer, OwnLayer, Strategy, TimeLimitLayer } from './layer.js';
+import type { CompositeLayer, Guard, Layer, OwnLayer, Strategy } from './layer.js';
+import { alone, everyLeafOf, isGuard, isLayer, isTimeLimit, leavesOf } from './layer-kinds.js';
 import type { Classify, SettledOutcome } from './outcome.js';
 import { rejectionOf } from './rejection.js';
+import { compile, counted, operationStage } from './stages.js';
 import {
   checkOptions,
   clockRule,
@@ -69,6 +73,8 @@ export class Pipeline implements CompositeLayer {
   readonly scope: Scope;
   /** @internal */
   readonly deadlines: DeadlineWheel;
+  /** @internal */
+  readonly tally: CallTally;
   readonly #first: Stage;
   #withDeadline: Stage | undefined;
   #admitting: Pipeline | undefined;
@@ -76,8 +82,12 @@ export class Pipeline implements CompositeLayer {
   /** @throws {@link InvalidOptionError} for bad options, what is not a layer, and layers on different clocks. */
   constructor(options: PipelineOptions, layers: readonly Layer[]);
   /** @internal */
-  constructor(options: PipelineOptions, layers: readonly Layer[], emitter: Emitter);
-  constructor(options: PipelineOptions, layers: readonly Layer[], emitter = new Emitter()) {
+  constructor(options: PipelineOptions, layers: readonly Layer[], shared: SharedParts);
+  constructor(
+    options: PipelineOptions,
+    layers: readonly Layer[],
+    { emitter, tally }: SharedParts = { emitter: new Emitter(), tally: new CallTally() },
+  ) {
     checkOptions('pipeline', options, pipelineRules);
     for (const layer of layers) checkLayer(layer);
     const { name, key, classify } = options;
@@ -88,7 +98,8 @@ export class Pipeline implements CompositeLayer {
     this.deadlines = deadlinesOf(this.clock);
     this.scope = { name, key, classify, emitter, outer: undefined };
     for (const layer of everyLeafOf(this.layers)) (layer as OwnLayer).adopt?.({ name, key });
-    this.#first = compile(this.layers, this.scope, operationStage);
+    this.tally = tally;
+    this.#first = counted(this.#compile(), tally);
   }
 
   /**
@@ -163,7 +174,10 @@ export class Pipeline implements CompositeLayer {
     const layers = this.layers.flatMap((layer): readonly Layer[] =>
       layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).flatMap(kept),
     );
-    return new Pipeline({ name, key, classify, clock: this.givenClock }, layers, emitter);
+    return new Pipeline({ name, key, classify, clock: this.givenClock }, layers, {
+      emitter,
+      tally: this.tally,
+    });
   }
 
   /** Calls `listener` with every event of this pipeline; the result ends it. */
@@ -189,15 +203,33 @@ export class Pipeline implements CompositeLayer {
     publish(this.scope, { ...input, pipeline, key, name, attempt: 0, at: this.clock.now() });
   }
 
+  /** Every layer with its options, live state and counters, as JSON: for health endpoints, dashboards and tools. */
+  describe(): PipelineDescription {
+    const { name, key } = this.scope;
+    const { started, succeeded, failed, rejected, aborted } = this.tally;
+    return {
+      type: 'pipeline',
+      name: name ?? null,
+      key: key ?? null,
+      options: jsonRecord({ classify: this.scope.classify }),
+      state: { inFlight: started - succeeded - failed - rejected - aborted },
+      counters: { started, succeeded, failed, rejected, aborted },
+      layers: this.layers.flatMap((layer): readonly LayerDescription[] =>
+        layer instanceof Pipeline ? [layer.describe()] : leavesOf([layer]).map(describeLayer),
+      ),
+    };
+  }
+
   #start(operation: Operation, options: CallOptions | undefined): Promise<unknown> {
     if (Number.isNaN(options?.deadline)) {
       return Promise.reject(new InvalidOptionError('call.deadline', NaN, 'must be a number'));
     }
     const call = new RootCall(this, operation, options);
+    this.tally.started++;
     const observed = isObserved(this.scope);
     const startedAt = observed ? call.startedAt : 0;
     if (observed) call.emit({ type: 'call.started' });
-    const result = call.aborted ? rejectionOf(call.reason) : this.#stageFor(call).run(call);
+    const result = call.aborted ? this.#refuseAborted(call) : this.#stageFor(call).run(call);
     call.walkingIn = false;
     if (observed) tellEnd(call, startedAt, result);
     return result;
@@ -206,8 +238,17 @@ export class Pipeline implements CompositeLayer {
   /** A deadline that the caller brings is a timeout around everything. */
   #stageFor(call: CallState): Stage {
     if (call.deadline === Infinity) return this.#first;
-    this.#withDeadline ??= new GuardedStage(this.#first, [], DEADLINE);
+    this.#withDeadline ??= counted(new GuardedStage(this.#compile(), [], DEADLINE), this.tally);
     return this.#withDeadline;
+  }
+
+  #compile(): Stage {
+    return compile(this.layers, this.scope, operationStage);
+  }
+
+  #refuseAborted(call: RootCall): Promise<never> {
+    this.tally.fail(call, call.reason);
+    return rejectionOf(call.reason);
   }
 }
 
@@ -239,6 +280,12 @@ export function pipeline(
   return new Pipeline(first, rest);
 }
 
+/** What pipelines have in common that are one to the outside. */
+interface SharedParts {
+  readonly emitter: Emitter;
+  readonly tally: CallTally;
+}
+
 const pipelineRules: OptionRules<PipelineOptions> = {
   name: nameRule,
   key: nameRule,
@@ -246,140 +293,7 @@ const pipelineRules: OptionRules<PipelineOptions> = {
   clock: clockRule,
 };
 
-const DEADLINE: TimeLimit = { name: 'deadline', duration: undefined };
-
-/** The innermost stage: the operation itself. */
-const operationStage: Stage = {
-  run(call) {
-    call.begin();
-    call.root.walkingIn = false;
-    try {
-      const result = call.root.operation(call);
-      return result instanceof Promise ? result : Promise.resolve(result);
-    } catch (error) {
-      return rejectionOf(error);
-    }
-  },
-};
-
-/** A strategy and what lies further in. */
-class StrategyStage implements Stage {
-  readonly #strategy: Strategy;
-  readonly #next: (call: Call) => Promise<unknown>;
-
-  constructor(strategy: Strategy, next: Stage) {
-    this.#strategy = strategy;
-    this.#next = (call) => next.run(call as CallState);
-  }
-
-  run(call: CallState): Promise<unknown> {
-    try {
-      return this.#strategy.run(call, this.#next);
-    } catch (error) {
-      return rejectionOf(error);
-    }
-  }
-}
-
-/** Passes into the scope of a nested pipeline, or out of it again. */
-class ScopeStage implements Stage {
-  readonly #scope: Scope;
-  readonly #next: Stage;
-
-  constructor(scope: Scope, next: Stage) {
-    this.#scope = scope;
-    this.#next = next;
-  }
-
-  run(call: CallState): Promise<unknown> {
-    return this.#next.run(call.within(this.#scope));
-  }
-}
-
-/** @internal Builds the chain of stages from the innermost one outwards. */
-export function compile(layers: readonly Layer[], scope: Scope, innermost: Stage): Stage {
-  let stage = innermost;
-  const classified = scope.classify !== undefined;
-  let inside: Guard[] = [];
-  let limit: TimeLimit | undefined;
-  let outside: Guard[] = [];
-  const closeStretch = (): void => {
-    const guards = [...outside, ...inside];
-    if (guards.length > 0 || limit !== undefined)
-      stage = new GuardedStage(stage, guards, limit, outside.length, classified);
-    inside = [];
-    limit = undefined;
-    outside = [];
-  };
-  for (const layer of layers.toReversed()) {
-    if (layer instanceof Pipeline) {
-      closeStretch();
-      const inner = nestedScope(layer.scope, scope);
-      stage = new ScopeStage(inner, compile(layer.layers, inner, new ScopeStage(scope, stage)));
-    } else if (isComposite(layer)) {
-      for (const part of leavesOf([layer]).toReversed()) add(part);
-    } else add(layer);
-  }
-  closeStretch();
-  return stage;
-
-  function add(layer: Guard | Strategy): void {
-    if (isGuard(layer)) (limit === undefined ? inside : outside).unshift(layer);
-    else if (isTimeLimit(layer)) {
-      if (limit !== undefined) closeStretch();
-      limit = layer;
-    } else {
-      closeStretch();
-      stage = new StrategyStage(layer, stage);
-    }
-  }
-}
-
-/** A nested pipeline speaks under its own name and asks its own `classify`, and falls back to the outer one's. */
-function nestedScope(inner: Scope, outer: Scope): Scope {
-  return {
-    name: inner.name ?? outer.name,
-    key: inner.key ?? outer.key,
-    classify: inner.classify ?? outer.classify,
-    emitter: inner.emitter,
-    outer,
-  };
-}
-
-/** A layer without those that its options bring along. */
-class Alone implements CompositeLayer {
-  readonly name: string;
-  readonly layers: readonly (Guard | Strategy)[];
-
-  constructor(layer: Guard | Strategy) {
-    this.name = layer.name;
-    this.layers = [layer];
-  }
-}
-
-function alone(layer: Guard | Strategy): Layer {
-  return isComposite(layer) ? new Alone(layer) : layer;
-}
-
-/** The guards and strategies that layers stand for. */
-function leavesOf(layers: readonly Layer[]): (Guard | Strategy)[] {
-  return layers.flatMap((layer) => {
-    if (!isComposite(layer)) return layer;
-    if (layer instanceof Alone) return layer.layers;
-    // A pattern that brings another along names itself among its layers.
-    return layer.layers.flatMap((part) =>
-      part === layer ? (part as Layer as Guard | Strategy) : leavesOf([part]),
-    );
-  });
-}
-
-/** As `leavesOf`, with the layers that strategies send calls through by themselves. */
-function everyLeafOf(layers: readonly Layer[]): (Guard | Strategy)[] {
-  return leavesOf(layers).flatMap((layer) => [
-    layer,
-    ...everyLeafOf((layer as OwnLayer).within ?? []),
-  ]);
-}
+const DEADLINE: TimeLimit = { name: 'deadline', duration: undefined, expired: 0 };
 
 function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): void {
   const tell = (event: (duration: number) => ResilienceEventInput): void => {
@@ -388,9 +302,10 @@ function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): v
   result.then(
     () => tell((duration) => ({ type: 'call.succeeded', duration })),
     (error) => {
-      if (call.cancelled) tell((duration) => ({ type: 'call.aborted', duration, reason: error }));
-      else if (isRefusal(error)) tell((duration) => ({ type: 'call.rejected', duration, error }));
-      else tell((duration) => ({ type: 'call.failed', duration, error }));
+      const end = failureOf(call, error);
+      if (end === 'aborted')
+        tell((duration) => ({ type: 'call.aborted', duration, reason: error }));
+      else tell((duration) => ({ type: `call.${end}`, duration, error }));
     },
   );
 }
@@ -422,27 +337,4 @@ export function checkLayer(layer: unknown): asserts layer is Layer {
       'must be a guard (name, enter, leave), a strategy (name, run) or a pipeline',
     );
   }
-}
-
-function isLayer(value: unknown): value is Layer {
-  if (typeof value !== 'object' || value === null) return false;
-  return (
-    isComposite(value as Layer) ||
-    isGuard(value as Layer) ||
-    typeof (value as Strategy).run === 'function'
-  );
-}
-
-function isComposite(layer: Layer): layer is CompositeLayer {
-  return Array.isArray((layer as CompositeLayer).layers);
-}
-
-function isGuard(layer: Layer): layer is Guard {
-  return (
-    typeof (layer as Guard).enter === 'function' && typeof (layer as Guard).leave === 'function'
-  );
-}
-
-function isTimeLimit(layer: object): layer is TimeLimitLayer {
-  return (layer as TimeLimitLayer).timeLimit === true;
 }

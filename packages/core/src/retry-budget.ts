@@ -8,6 +8,7 @@
  */
 import type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
 import { type Clock, systemClock } from './clock.js';
+import { jsonRecord, type LayerDescription } from './description.js';
 import {
   checkOptions,
   clockRule,
@@ -90,6 +91,8 @@ export class RetryBudget implements AttemptBudget {
   readonly #slots = new Float64Array(SLOTS);
   /** By slot, the retries that were taken out in it. */
   readonly #taken = new Float64Array(SLOTS);
+  readonly #options: Required<Pick<RetryBudgetOptions, 'ratio' | 'minPerSecond' | 'window'>>;
+  readonly #counters = { deposits: 0, withdrawals: 0, refused: 0 };
   #turn = -Infinity;
   #sum = 0;
 
@@ -99,6 +102,7 @@ export class RetryBudget implements AttemptBudget {
     const ratio = options.ratio ?? retryBudgetDefaults.ratio;
     const minPerSecond = options.minPerSecond ?? retryBudgetDefaults.minPerSecond;
     const { duration } = options.window ?? retryBudgetDefaults.window;
+    this.#options = { ratio, minPerSecond, window: { duration } };
     this.name = options.name ?? retryBudgetDefaults.name;
     this.clock = options.clock ?? systemClock;
     this.#deposit = ratio === 0 ? 0 : SCALE;
@@ -113,16 +117,32 @@ export class RetryBudget implements AttemptBudget {
     return Math.max(0, Math.floor((this.#sum + this.#floor) / this.#withdrawal));
   }
 
+  /** Its options, what it holds and what it did, as JSON. */
+  describe(): LayerDescription {
+    return {
+      type: 'retryBudget',
+      name: this.name,
+      options: jsonRecord(this.#options),
+      state: { balance: this.balance },
+      counters: { ...this.#counters },
+    };
+  }
+
   /** Counts a call. `now` saves reading the clock. */
   deposit(now: number = this.clock.now()): void {
     this.#turnTo(now);
     this.#add(this.#deposit);
+    this.#counters.deposits++;
   }
 
   /** Takes one retry out, if there is one; gives whether there was. */
   tryWithdraw(now: number = this.clock.now()): boolean {
     this.#turnTo(now);
-    if (this.#sum + this.#floor < this.#withdrawal) return false;
+    if (this.#sum + this.#floor < this.#withdrawal) {
+      this.#counters.refused++;
+      return false;
+    }
+    this.#counters.withdrawals++;
     this.#add(-this.#withdrawal);
     const slot = slotOf(this.#turn);
     this.#taken[slot] = (this.#taken[slot] as number) + 1;

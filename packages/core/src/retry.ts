@@ -11,7 +11,9 @@ import { type AttemptBudget, budgetRule, endedIn, tellExhausted } from './attemp
 import { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
+import type { CallTally } from './call-tally.js';
 import type { Clock } from './clock.js';
+import { describeBudget, jsonRecord, type LayerDescription } from './description.js';
 import { report } from './emitter.js';
 import { isRefusal } from './errors.js';
 import type { RetryStopReason } from './events.js';
@@ -123,9 +125,19 @@ const rules: OptionRules<RetryOptions> = {
   clock: clockRule,
 };
 
+/** The counter of each reason to stop. */
+const STOPPED = {
+  attempts: 'exhaustedByAttempts',
+  deadline: 'exhaustedByDeadline',
+  'retry-after': 'exhaustedByRetryAfter',
+  budget: 'exhaustedByBudget',
+} as const satisfies Record<RetryStopReason, string>;
+
 /** Runs what failed again. An instance may be shared; it holds no state but its budget. */
 export class Retry extends SingleLayer implements Strategy {
   readonly name: string;
+  /** @internal */
+  readonly countsCalls = true;
   readonly clock: Clock | undefined;
   readonly #maxAttempts: number;
   readonly #delays: BackoffSettings;
@@ -134,6 +146,16 @@ export class Retry extends SingleLayer implements Strategy {
   readonly #classify: Classify | undefined;
   readonly #budget: AttemptBudget | undefined;
   readonly #random: Random;
+  readonly #counters = {
+    calls: 0,
+    retries: 0,
+    exhaustedByAttempts: 0,
+    exhaustedByDeadline: 0,
+    exhaustedByRetryAfter: 0,
+    exhaustedByBudget: 0,
+  };
+  /** Calls that wait for their next attempt. */
+  #waiting = 0;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: RetryOptions = {}) {
@@ -162,14 +184,36 @@ export class Retry extends SingleLayer implements Strategy {
     this.clock = options.clock ?? this.#budget?.clock;
   }
 
-  run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
+  describe(): LayerDescription {
+    const { calls, retries, ...exhausted } = this.#counters;
+    const budget = this.#budget === undefined ? false : describeBudget(this.#budget);
+    return {
+      type: 'retry',
+      name: this.name,
+      options: jsonRecord({
+        maxAttempts: this.#maxAttempts,
+        ...this.#delays,
+        maxRetryAfter: this.#maxRetryAfter,
+        shouldRetry: this.#shouldRetry,
+        classify: this.#classify,
+      }),
+      state: { waiting: this.#waiting, budget },
+      counters: { calls, attempts: calls + retries, retries, ...exhausted },
+    };
+  }
+
+  run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T>;
+  /** @internal */
+  run<T>(call: Call, next: (call: Call) => Promise<T>, tally: CallTally | undefined): Promise<T>;
+  run<T>(call: Call, next: (call: Call) => Promise<T>, tally?: CallTally): Promise<T> {
+    this.#counters.calls++;
     const budget = this.#budget;
     const classify = this.#classify ?? (call as CallState).scope.classify;
     // Nobody looks at the duration of an outcome that is not classified.
     const startedAt = classify === undefined && budget === undefined ? 0 : call.now();
-    if (budget === undefined) return this.#start(call, classify, startedAt, next);
+    if (budget === undefined) return this.#start(call, classify, startedAt, next, tally);
     const first = (call as CallState).root.deposit(budget, startedAt);
-    const result = this.#start(call, classify, startedAt, next);
+    const result = this.#start(call, classify, startedAt, next, tally);
     return first && budget.callEnded !== undefined ? endedIn(budget, result) : result;
   }
 
@@ -179,18 +223,23 @@ export class Retry extends SingleLayer implements Strategy {
     classify: Classify | undefined,
     startedAt: number,
     next: (call: Call) => Promise<T>,
+    tally: CallTally | undefined,
   ): Promise<T> {
     const first = call.attempt === 1 ? call : call.derive({ attempt: 1 });
     const ended = (outcome: Outcome<T>): T | Promise<T> => {
       const delay = this.#decide(outcome, first, classify, []);
-      return delay === undefined
-        ? resultOf(outcome)
-        : this.#again(delay, call, first, classify, next);
+      if (delay === undefined) {
+        if (outcome.ok) tally?.succeed();
+        else tally?.fail((call as CallState).root, outcome.error);
+        return resultOf(outcome);
+      }
+      const result = this.#again(delay, call, first, classify, next);
+      return tally === undefined ? result : tally.watch((call as CallState).root, result);
     };
     const failed = (error: unknown): T | Promise<T> =>
       ended({ ok: false, error, duration: call.now() - startedAt });
     if (classify === undefined && this.#budget?.record === undefined)
-      return next(first).then(undefined, failed);
+      return next(first).then<T, T>(tally?.passed, failed);
     return next(first).then(
       (value) => ended({ ok: true, value, duration: call.now() - startedAt }),
       failed,
@@ -210,9 +259,10 @@ export class Retry extends SingleLayer implements Strategy {
     for (let delay: number | undefined = firstDelay; ; ) {
       let outcome: Outcome<T>;
       try {
-        await sleep(call, delay);
+        await this.#wait(call, delay);
         if (call.aborted) throw call.reason;
         delays.push(delay);
+        this.#counters.retries++;
         attempt = call.derive({ attempt: attempt.attempt + 1 });
         outcome = await outcomeOf(attempt, next);
       } finally {
@@ -220,6 +270,15 @@ export class Retry extends SingleLayer implements Strategy {
       }
       delay = this.#decide(outcome, attempt, classify, delays);
       if (delay === undefined) return resultOf(outcome);
+    }
+  }
+
+  async #wait(call: Call, delay: number): Promise<void> {
+    this.#waiting++;
+    try {
+      await sleep(call, delay);
+    } finally {
+      this.#waiting--;
     }
   }
 
@@ -237,6 +296,7 @@ export class Retry extends SingleLayer implements Strategy {
     if (!repeatable) return undefined;
     const error = outcome.ok ? undefined : outcome.error;
     const stop = (reason: RetryStopReason): undefined => {
+      this.#counters[STOPPED[reason]]++;
       if (attempt.observed)
         attempt.emit({ type: 'retry.exhausted', strategy: this.name, reason, error, delays });
     };

@@ -18,6 +18,7 @@
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
+import { jsonRecord, type LayerDescription } from './description.js';
 import { ThrottledError } from './errors.js';
 import { DurationWindow } from './failure-window.js';
 import { type Guard, permitOf, Refusal } from './layer.js';
@@ -120,6 +121,9 @@ const rules: OptionRules<ThrottleOptions> = {
   clock: clockRule,
 };
 
+/** The counter of each kind of outcome. */
+const COUNTERS = { success: 'succeeded', failure: 'failed', ignored: 'ignored' } as const;
+
 /** Refuses calls by chance while too few are accepted. An instance stands for one dependency and is shared by all calls to it. */
 export class Throttle extends SingleLayer implements Guard<undefined> {
   readonly name: string;
@@ -133,6 +137,7 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
   readonly #window: DurationWindow;
   readonly #classify: Classify | undefined;
   readonly #random: Random;
+  readonly #counters = { succeeded: 0, failed: 0, ignored: 0, rejected: 0 };
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: ThrottleOptions = {}) {
@@ -156,6 +161,25 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
     return this.#rejectionRatio(this.clock.now());
   }
 
+  describe(): LayerDescription {
+    const now = this.clock.now();
+    const { calls, failures } = this.#window.counts(now);
+    return {
+      type: 'throttle',
+      name: this.name,
+      options: jsonRecord({
+        minSuccessRatio: this.#minSuccessRatio,
+        maxRejectionRatio: this.#maxRejectionRatio,
+        aggression: 1 / this.#exponent,
+        minimumCalls: this.#minimumCalls,
+        window: { duration: this.#window.duration },
+        classify: this.#classify,
+      }),
+      state: { rejectionRatio: this.#rejectionRatio(now), window: { calls, failures } },
+      counters: { ...this.#counters },
+    };
+  }
+
   enter(call: Call): undefined {
     return permitOf(this.tryEnter(call));
   }
@@ -166,6 +190,7 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
     const rejectionRatio = this.#rejectionRatio(now);
     if (rejectionRatio === 0 || this.#random() >= rejectionRatio) return undefined;
     this.#window.record(now, true, false);
+    this.#counters.rejected++;
     if (call.observed)
       call.emit({ type: 'throttle.rejected', strategy: this.name, rejectionRatio });
     return new Refusal(new ThrottledError(this.name, rejectionRatio));
@@ -175,6 +200,7 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
     const classify = this.#classify ?? (call as CallState).scope.classify;
     const kind =
       outcome.ok && classify === undefined ? 'success' : verdictOf(classify, outcome, call).kind;
+    this.#counters[COUNTERS[kind]]++;
     if (kind !== 'ignored') this.#window.record(this.clock.now(), kind === 'failure', false);
   }
 

@@ -10,6 +10,7 @@
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
+import { jsonRecord, type LayerDescription } from './description.js';
 import { GuardedStage } from './guarded-run.js';
 import type { Strategy } from './layer.js';
 import { SingleLayer } from './single-layer.js';
@@ -56,6 +57,8 @@ export class Timeout extends SingleLayer implements Strategy {
   readonly name: string;
   readonly duration: number;
   readonly clock: Clock | undefined;
+  /** @internal */
+  expired = 0;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: TimeoutOptions = {}) {
@@ -64,6 +67,16 @@ export class Timeout extends SingleLayer implements Strategy {
     this.name = options.name ?? timeoutDefaults.name;
     this.duration = options.duration ?? timeoutDefaults.duration;
     this.clock = options.clock;
+  }
+
+  describe(): LayerDescription {
+    return {
+      type: 'timeout',
+      name: this.name,
+      options: jsonRecord({ duration: this.duration }),
+      state: {},
+      counters: { expired: this.expired },
+    };
   }
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {

@@ -10,6 +10,7 @@
  * times 0.1 is exactly 5. As there, a failure counts only if repeating it would have been allowed.
  */
 import type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
+import type { LayerDescription } from './description.js';
 import { checkOptions, nameRule, type OptionRules } from './validate.js';
 
 /** Options of {@link tokenBudget}. */
@@ -65,6 +66,7 @@ export class TokenBudget implements AttemptBudget {
   readonly name: string;
   readonly #most: number;
   readonly #gain: number;
+  readonly #counters = { succeeded: 0, failed: 0, withdrawals: 0, refused: 0 };
   #tokens: number;
 
   /** @throws {@link InvalidOptionError} */
@@ -81,12 +83,26 @@ export class TokenBudget implements AttemptBudget {
     return this.#tokens / SCALE;
   }
 
+  /** Its options, what it holds and what it did, as JSON. */
+  describe(): LayerDescription {
+    return {
+      type: 'tokenBudget',
+      name: this.name,
+      options: { maxTokens: this.#most / SCALE, tokenRatio: this.#gain / SCALE },
+      state: { tokens: this.tokens },
+      counters: { ...this.#counters },
+    };
+  }
+
   /** Does nothing: a call counts when it ends. */
   deposit(): void {}
 
   /** Gives whether a retry is allowed. It costs nothing: the failure before it did. */
   tryWithdraw(): boolean {
-    return this.#tokens * 2 > this.#most;
+    const allowed = this.#tokens * 2 > this.#most;
+    if (allowed) this.#counters.withdrawals++;
+    else this.#counters.refused++;
+    return allowed;
   }
 
   /** Tokens that failures have cost, and how many they may. */
@@ -97,6 +113,8 @@ export class TokenBudget implements AttemptBudget {
 
   /** Counts an attempt that ended. */
   record(succeeded: boolean): void {
+    if (succeeded) this.#counters.succeeded++;
+    else this.#counters.failed++;
     this.#tokens = succeeded
       ? Math.min(this.#most, this.#tokens + this.#gain)
       : Math.max(0, this.#tokens - SCALE);

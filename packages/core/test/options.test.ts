@@ -69,6 +69,7 @@ const positiveOrInfinity = [
   [...neverDuration, 0],
 ] as const;
 const ratio = ['a ratio above 0 and at most 1', neverRatio] as const;
+const mode = ["one of 'enforce', 'observe'", ['', 'off', true, false, 1, null, {}]] as const;
 const part = ['an options object, or one of false', [true, 1, 'on', null, () => ({})]] as const;
 const positive = ['a number of milliseconds above 0', [...neverDuration, 0, infinity]] as const;
 const countOrOff = neverCount.filter((value) => value !== false);
@@ -138,6 +139,7 @@ const rows: Row[] = [
     probeTimeout: positiveOrInfinity,
     classify: fn,
     fallbackFn: fn,
+    mode,
     snapshot: [
       'what snapshot() gave, version 1',
       [
@@ -227,6 +229,7 @@ const rows: Row[] = [
     maxQueueSize: ['a whole number of at least 0', [...neverCount, infinity]],
     queueTimeout: durationOrInfinity,
     timeout: positiveOrInfinity,
+    mode,
     name,
   }),
   ...rowsOf('timeout', timeout, { duration: positiveOrInfinity, name, clock }),

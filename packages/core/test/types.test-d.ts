@@ -17,11 +17,16 @@ import {
   type Guard,
   isRefusal,
   isResilienceError,
+  type JsonValue,
+  jsonRecord,
+  type KeyedDescription,
   keyed,
   type Layer,
+  type LayerDescription,
   type Outcome,
   observe,
   type Pipeline,
+  type PipelineDescription,
   pipeline,
   type ResilienceError,
   type ResilienceEvent,
@@ -142,6 +147,19 @@ export async function types(): Promise<void> {
   const missing: number | undefined = undefined as number | undefined;
   timeout({ duration: missing });
   standard({ totalTimeout: missing, retry: false });
+
+  // A description is JSON, and what is in it depends on what was asked.
+  expectTypeOf(calls.describe()).toEqualTypeOf<PipelineDescription>();
+  expectTypeOf(calls.describe().counters.succeeded).toEqualTypeOf<number>();
+  expectTypeOf(calls.describe().layers).toEqualTypeOf<readonly LayerDescription[]>();
+  expectTypeOf(retry().describe()).toEqualTypeOf<LayerDescription>();
+  expectTypeOf(retryBudget().describe()).toEqualTypeOf<LayerDescription>();
+  expectTypeOf(keyed(() => calls).describe().pipelines[0]?.key).toEqualTypeOf<string | undefined>();
+  expectTypeOf<LayerDescription>().toExtend<JsonValue>();
+  expectTypeOf<PipelineDescription>().toExtend<LayerDescription>();
+  expectTypeOf<KeyedDescription>().toExtend<JsonValue>();
+  // @ts-expect-error: not JSON
+  jsonRecord({}) satisfies { fn: () => void };
 
   // Errors and events are told apart by code and type.
   const error: unknown = new Error('down');

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
-import { type CallOptions, observe, pipeline, reportErrorsTo } from '@resil/core';
+import { type CallOptions, type Describable, observe, pipeline, reportErrorsTo } from '@resil/core';
 import {
   LayerBench,
   type LayerContract,
@@ -53,6 +53,7 @@ export function describeLayerContract(contract: LayerContract): void {
       it(name, () => withoutUnhandledRejections(() => body(new LayerBench(contract.create))));
 
     test('has a name and the shape of a layer', hasShape);
+    test('describes itself as JSON, if it does', describesItself);
     test('gives the very value of the operation, run once', passesValues);
     test('reaches the operation synchronously', reachesSynchronously);
     if (passesErrors) test("gives the operation's own error, unchanged", givesErrors);
@@ -85,6 +86,19 @@ async function hasShape({ layer }: LayerBench): Promise<void> {
   assert.ok(isGuard || typeof shape.run === 'function' || isComposite);
   // A pipeline may do without a name.
   assert.ok(typeof layer.name === 'string' || (isComposite && layer.name === undefined));
+}
+
+async function describesItself(bench: LayerBench): Promise<void> {
+  const { describe } = bench.layer as Partial<Describable>;
+  if (describe === undefined) return;
+  await bench.run(() => 'value');
+  const description = describe.call(bench.layer);
+  assert.deepEqual(JSON.parse(JSON.stringify(description)), description);
+  assert.ok(typeof description.type === 'string' && description.type !== '');
+  assert.equal(description.name, bench.layer.name ?? null);
+  for (const [name, count] of Object.entries(description.counters)) {
+    assert.ok(Number.isSafeInteger(count) && count >= 0, `${name}: ${count}`);
+  }
 }
 
 async function passesValues(bench: LayerBench): Promise<void> {
