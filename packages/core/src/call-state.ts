@@ -4,6 +4,7 @@
  * everything about aborts is made when somebody needs it.
  */
 import { type AbortLink, AbortNode, tellOne } from './abort-node.js';
+import { type AmbientContext, ambientProvider, deadlineOn } from './ambient.js';
 import type { AttemptBudget } from './attempt-budget.js';
 import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 import type { Clock } from './clock.js';
@@ -81,13 +82,13 @@ export abstract class CallState implements Call {
     return this.root.options?.key ?? this.scope.key;
   }
   get priority(): number {
-    return this.root.options?.priority ?? 0;
+    return this.root.options?.priority ?? this.root.ambient?.priority ?? 0;
   }
   get idempotent(): boolean | undefined {
-    return this.root.options?.idempotent;
+    return this.root.options?.idempotent ?? this.root.ambient?.idempotent;
   }
   get attributes(): CallAttributes {
-    return this.root.options?.attributes ?? NOTHING;
+    return this.root.options?.attributes ?? this.root.ambient?.attributes ?? NOTHING;
   }
 
   get endpoint(): Endpoint | undefined {
@@ -239,6 +240,10 @@ export class RootCall extends CallState {
   readonly host: CallHost;
   readonly operation: Operation;
   readonly options: CallOptions | undefined;
+  /** What the call inherits from the work that it is made for. */
+  readonly ambient: AmbientContext | undefined;
+  /** Whether a layer repeats the operation when it fails. */
+  repeated: boolean;
   /** Where this call was sent so far. */
   trail: Trail | undefined;
   private began: number;
@@ -253,6 +258,11 @@ export class RootCall extends CallState {
     this.host = host;
     this.operation = operation;
     this.options = options;
+    this.ambient = ambientProvider?.current();
+    this.repeated = false;
+    if (this.ambient !== undefined) {
+      this.deadline = Math.min(this.deadline, deadlineOn(host.clock, this.ambient));
+    }
     this.trail = undefined;
     this.began = -1;
     this.walkingIn = true;

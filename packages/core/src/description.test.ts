@@ -223,6 +223,7 @@ describe('describe', () => {
           backoff: 'exponential',
           jitter: 'none',
           maxRetryAfter: 30_000,
+          whenNested: 'once',
         },
         state: {
           waiting: 0,
@@ -242,6 +243,7 @@ describe('describe', () => {
           exhaustedByDeadline: 0,
           exhaustedByRetryAfter: 0,
           exhaustedByBudget: 1,
+          exhaustedByNesting: 0,
         },
       });
     });

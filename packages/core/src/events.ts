@@ -81,8 +81,11 @@ export type HedgeEvent =
       readonly duration: number;
     };
 
-/** Why retry did not go on: attempts used up, no time left, the server asked for a longer wait than allowed, no budget. */
-export type RetryStopReason = 'attempts' | 'deadline' | 'retry-after' | 'budget';
+/**
+ * Why retry did not go on: attempts used up, no time left, the server asked for a longer wait than
+ * allowed, no budget, somebody further out repeats the work.
+ */
+export type RetryStopReason = 'attempts' | 'deadline' | 'retry-after' | 'budget' | 'nested';
 
 /** Why a circuit changed state. */
 export type CircuitReason =

@@ -103,6 +103,13 @@ export interface HedgeOptions {
    * @defaultValue `hedgeDefaults.idempotent` (false)
    */
   readonly idempotent?: boolean | undefined;
+  /**
+   * What to do for work that somebody further out repeats: `'once'` passes it through, `'repeat'`
+   * hedges it as well. Only an ambient context tells of it, such as that of `@resil/context`.
+   *
+   * @defaultValue `hedgeDefaults.whenNested` (`'once'`)
+   */
+  readonly whenNested?: 'once' | 'repeat' | undefined;
   /** Tells which outcomes are failures, and which may be repeated. Default: that of the pipeline. */
   readonly classify?: Classify | undefined;
   /** Name in events. @defaultValue `'hedge'` */
@@ -119,6 +126,7 @@ export const hedgeDefaults: {
   readonly minimumCalls: number;
   readonly window: { readonly duration: number };
   readonly idempotent: boolean;
+  readonly whenNested: 'once';
   readonly name: string;
 } = Object.freeze({
   maxExtraLoad: 0.02,
@@ -127,6 +135,7 @@ export const hedgeDefaults: {
   minimumCalls: 50,
   window: Object.freeze({ duration: 30_000 }),
   idempotent: false,
+  whenNested: 'once',
   name: 'hedge',
 });
 
@@ -141,6 +150,7 @@ const rules: OptionRules<HedgeOptions> = {
   ),
   budget: eitherRule(oneOfRule(false), budgetRule),
   idempotent: booleanRule,
+  whenNested: oneOfRule('once', 'repeat'),
   classify: functionRule,
   name: nameRule,
   clock: clockRule,
@@ -154,6 +164,7 @@ export class Hedge extends SingleLayer implements Strategy {
   readonly name: string;
   readonly clock: Clock | undefined;
   readonly #idempotent: boolean;
+  readonly #whenNested: 'once' | 'repeat';
   readonly #state: HedgeState;
 
   /** @throws {@link InvalidOptionError} */
@@ -166,6 +177,7 @@ export class Hedge extends SingleLayer implements Strategy {
     this.name = options.name ?? defaults.name;
     this.clock = clock ?? (budget === false ? undefined : budget?.clock);
     this.#idempotent = options.idempotent ?? defaults.idempotent;
+    this.#whenNested = options.whenNested ?? defaults.whenNested;
     const maxExtraLoad = options.maxExtraLoad ?? defaults.maxExtraLoad;
     this.#state = {
       name: this.name,
@@ -217,8 +229,13 @@ export class Hedge extends SingleLayer implements Strategy {
   }
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
-    if (!(call.idempotent ?? this.#idempotent)) return next(call);
+    if (!(call.idempotent ?? this.#idempotent) || this.#isNested(call)) return next(call);
     return new HedgedRun(this.#state, call as CallState, next).start();
+  }
+
+  /** Whether somebody further out repeats what this hedge would. */
+  #isNested(call: Call): boolean {
+    return this.#whenNested === 'once' && (call as CallState).root.ambient?.retried === true;
   }
 }
 

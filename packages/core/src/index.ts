@@ -1,5 +1,12 @@
-// Calls and pipelines
+// Ambient context
 
+export {
+  type AmbientContext,
+  type AmbientProvider,
+  contextHeaders,
+  provideAmbient,
+} from './ambient.js';
+// Calls and pipelines
 export type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
 export { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 // Bulkhead

@@ -5,12 +5,13 @@
  *
  * It does not go on when the attempts or the budget are used up, when the wait would end after the
  * deadline, when the server asked for a longer wait than `maxRetryAfter`, when `classify` says that
- * repeating is not safe, or when the call is aborted, which ends a wait at once.
+ * repeating is not safe, when somebody further out repeats the work, or when the call is aborted, which
+ * ends a wait at once.
  */
 import { type AttemptBudget, budgetRule, endedIn, tellExhausted } from './attempt-budget.js';
 import { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 import type { Call } from './call.js';
-import type { CallState } from './call-state.js';
+import type { CallState, RootCall } from './call-state.js';
 import type { CallTally } from './call-tally.js';
 import type { Clock } from './clock.js';
 import { describeBudget, jsonRecord, type LayerDescription } from './description.js';
@@ -83,6 +84,14 @@ export interface RetryOptions {
    * `standard`.
    */
   readonly budget?: AttemptBudget | false | undefined;
+  /**
+   * What to do for work that somebody further out repeats, so that attempts don't multiply: `'once'`
+   * makes one attempt, `'repeat'` goes on as if nobody did. Only an ambient context tells of it, such
+   * as that of `@resil/context`; retries of one pipeline never count as nested.
+   *
+   * @defaultValue `retryDefaults.whenNested` (`'once'`)
+   */
+  readonly whenNested?: 'once' | 'repeat' | undefined;
   /** Source of chance for the jitter. Default: `Math.random`. */
   readonly random?: Random | undefined;
   /** Name in events. @defaultValue `'retry'` */
@@ -99,6 +108,7 @@ export const retryDefaults: {
   readonly backoff: 'exponential';
   readonly jitter: 'full';
   readonly maxRetryAfter: number;
+  readonly whenNested: 'once';
   readonly name: string;
 } = Object.freeze({
   maxAttempts: 3,
@@ -107,6 +117,7 @@ export const retryDefaults: {
   backoff: 'exponential',
   jitter: 'full',
   maxRetryAfter: 30_000,
+  whenNested: 'once',
   name: 'retry',
 });
 
@@ -120,6 +131,7 @@ const rules: OptionRules<RetryOptions> = {
   classify: functionRule,
   maxRetryAfter: durationRule(0, true),
   budget: eitherRule(oneOfRule(false), budgetRule),
+  whenNested: oneOfRule('once', 'repeat'),
   random: functionRule,
   name: nameRule,
   clock: clockRule,
@@ -131,6 +143,7 @@ const STOPPED = {
   deadline: 'exhaustedByDeadline',
   'retry-after': 'exhaustedByRetryAfter',
   budget: 'exhaustedByBudget',
+  nested: 'exhaustedByNesting',
 } as const satisfies Record<RetryStopReason, string>;
 
 /** Runs what failed again. An instance may be shared; it holds no state but its budget. */
@@ -145,6 +158,7 @@ export class Retry extends SingleLayer implements Strategy {
   readonly #shouldRetry: ((error: unknown, call: Call) => boolean) | undefined;
   readonly #classify: Classify | undefined;
   readonly #budget: AttemptBudget | undefined;
+  readonly #whenNested: 'once' | 'repeat';
   readonly #random: Random;
   readonly #counters = {
     calls: 0,
@@ -153,6 +167,7 @@ export class Retry extends SingleLayer implements Strategy {
     exhaustedByDeadline: 0,
     exhaustedByRetryAfter: 0,
     exhaustedByBudget: 0,
+    exhaustedByNesting: 0,
   };
   /** Calls that wait for their next attempt. */
   #waiting = 0;
@@ -180,6 +195,7 @@ export class Retry extends SingleLayer implements Strategy {
     this.#shouldRetry = options.shouldRetry;
     this.#classify = options.classify;
     this.#budget = options.budget === false ? undefined : options.budget;
+    this.#whenNested = options.whenNested ?? defaults.whenNested;
     this.#random = options.random ?? systemRandom;
     this.clock = options.clock ?? this.#budget?.clock;
   }
@@ -194,6 +210,7 @@ export class Retry extends SingleLayer implements Strategy {
         maxAttempts: this.#maxAttempts,
         ...this.#delays,
         maxRetryAfter: this.#maxRetryAfter,
+        whenNested: this.#whenNested,
         shouldRetry: this.#shouldRetry,
         classify: this.#classify,
       }),
@@ -207,12 +224,16 @@ export class Retry extends SingleLayer implements Strategy {
   run<T>(call: Call, next: (call: Call) => Promise<T>, tally: CallTally | undefined): Promise<T>;
   run<T>(call: Call, next: (call: Call) => Promise<T>, tally?: CallTally): Promise<T> {
     this.#counters.calls++;
+    const { root } = call as CallState;
+    // Further in nobody repeats then, unless this call can't be repeated.
+    if (this.#maxAttempts > 1 && call.idempotent !== false && !this.#isNested(root))
+      root.repeated = true;
     const budget = this.#budget;
     const classify = this.#classify ?? (call as CallState).scope.classify;
     // Nobody looks at the duration of an outcome that is not classified.
     const startedAt = classify === undefined && budget === undefined ? 0 : call.now();
     if (budget === undefined) return this.#start(call, classify, startedAt, next, tally);
-    const first = (call as CallState).root.deposit(budget, startedAt);
+    const first = root.deposit(budget, startedAt);
     const result = this.#start(call, classify, startedAt, next, tally);
     return first && budget.callEnded !== undefined ? endedIn(budget, result) : result;
   }
@@ -301,6 +322,7 @@ export class Retry extends SingleLayer implements Strategy {
         attempt.emit({ type: 'retry.exhausted', strategy: this.name, reason, error, delays });
     };
     if (attempt.attempt >= this.#maxAttempts) return stop('attempts');
+    if (this.#isNested((attempt as CallState).root)) return stop('nested');
     // A hint that is not a number counts as none.
     const asked = (verdict.retryAfter ?? (isRefusal(error) ? error.retryAfter : undefined)) || 0;
     if (asked > this.#maxRetryAfter) return stop('retry-after');
@@ -314,6 +336,11 @@ export class Retry extends SingleLayer implements Strategy {
       attempt.emit({ type: 'retry.scheduled', strategy: this.name, delay, error });
     discard(verdict);
     return delay;
+  }
+
+  /** Whether somebody further out repeats what this retry would. */
+  #isNested(root: RootCall): boolean {
+    return this.#whenNested === 'once' && root.ambient?.retried === true;
   }
 
   #mayRepeat(outcome: Outcome, attempt: Call, verdict: Verdict): boolean {

@@ -2,6 +2,7 @@
  * Compiles layers into the chain of stages that calls walk. Guards and timeouts that stand together
  * form one stage, each strategy is a stage of its own, the operation is the last.
  */
+import { ambientProvider, handedDown } from './ambient.js';
 import type { Call } from './call.js';
 import type { CallState, Scope } from './call-state.js';
 import type { CallTally } from './call-tally.js';
@@ -16,7 +17,11 @@ export const operationStage: Stage = {
     call.begin();
     call.root.walkingIn = false;
     try {
-      const result = call.root.operation(call);
+      const { operation } = call.root;
+      const result =
+        ambientProvider === undefined
+          ? operation(call)
+          : ambientProvider.run(handedDown(call), () => operation(call));
       return result instanceof Promise ? result : Promise.resolve(result);
     } catch (error) {
       return rejectionOf(error);

@@ -82,6 +82,7 @@ const limit = [
   [...neverDuration.filter((value) => value !== true), 0, true, infinity],
 ] as const;
 
+const whenNested = ["one of 'once', 'repeat'", ['never', '', 1, null, {}, true]] as const;
 const budget = [
   'one of false, or a budget (deposit, tryWithdraw)',
   [true, 0.2, null, {}, { deposit: () => {} }, 'shared', () => 1],
@@ -176,6 +177,7 @@ const rows: Row[] = [
     classify: fn,
     maxRetryAfter: durationOrInfinity,
     budget,
+    whenNested,
     random: fn,
     name,
     clock,
@@ -196,6 +198,7 @@ const rows: Row[] = [
     window: duringWindow,
     budget,
     idempotent: ['true or false', ['yes', 0, 1, null, {}, () => true]],
+    whenNested,
     classify: fn,
     name,
     clock,

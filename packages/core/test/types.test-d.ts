@@ -170,7 +170,7 @@ export async function types(): Promise<void> {
     if (event.type === 'circuit.opened') expectTypeOf(event.openings).toEqualTypeOf<number>();
     if (event.type === 'retry.exhausted') {
       expectTypeOf(event.reason).toEqualTypeOf<
-        'attempts' | 'deadline' | 'retry-after' | 'budget'
+        'attempts' | 'deadline' | 'retry-after' | 'budget' | 'nested'
       >();
     }
     // @ts-expect-error: not every event has a delay
