@@ -11,6 +11,7 @@ export type ResilienceErrorCode =
   | 'RESIL_CIRCUIT_ISOLATED'
   | 'RESIL_BULKHEAD_FULL'
   | 'RESIL_QUEUE_TIMEOUT'
+  | 'RESIL_LIMIT_EXCEEDED'
   | 'RESIL_RATE_LIMITED'
   | 'RESIL_THROTTLED'
   | 'RESIL_NO_ENDPOINT'
@@ -140,6 +141,27 @@ export class QueueTimeoutError extends ResilienceError {
       refusal: true,
     });
     this.queueTimeout = queueTimeout;
+  }
+}
+
+/** The limit that was found out is reached, and no place in the queue is left. Code `RESIL_LIMIT_EXCEEDED`. */
+export class LimitExceededError extends ResilienceError {
+  /** Calls that might be in flight. */
+  readonly limit: number;
+  /** Calls that were in flight. */
+  readonly inFlight: number;
+  /** Calls that were waiting. */
+  readonly waiting: number;
+
+  constructor(strategy: string, limit: number, inFlight: number, waiting: number) {
+    super(
+      'RESIL_LIMIT_EXCEEDED',
+      `'${strategy}' is at its limit of ${limit}: ${inFlight} in flight, ${waiting} waiting`,
+      { strategy, refusal: true },
+    );
+    this.limit = limit;
+    this.inFlight = inFlight;
+    this.waiting = waiting;
   }
 }
 

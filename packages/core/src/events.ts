@@ -5,6 +5,7 @@
 
 import type { BudgetRefusal } from './attempt-budget.js';
 import type { ObservedMark } from './guard-mode.js';
+import type { LimitReason } from './limit-algorithms.js';
 
 /** What every event carries. */
 export interface ResilienceEventBase extends ObservedMark {
@@ -167,6 +168,38 @@ export type RateLimitEvent =
       readonly duration: number;
     };
 
+/**
+ * Why an adaptive limiter refused a call: no place in the queue, waited as long as it may, aborted while
+ * it waited, dropped because waits were too long for too long, or gave way to a more important one.
+ */
+export type LimiterRejection = 'full' | 'queue-timeout' | 'aborted' | 'codel' | 'shed';
+
+/** What an adaptive limiter does. */
+export type LimiterEvent =
+  | {
+      readonly type: 'limiter.limit-changed';
+      readonly strategy: string;
+      readonly limit: number;
+      readonly previous: number;
+      readonly reason: LimitReason;
+    }
+  | {
+      readonly type: 'limiter.queued';
+      readonly strategy: string;
+      readonly limit: number;
+      readonly inFlight: number;
+      readonly waiting: number;
+    }
+  | { readonly type: 'limiter.dequeued'; readonly strategy: string; readonly duration: number }
+  | {
+      readonly type: 'limiter.rejected';
+      readonly strategy: string;
+      readonly reason: LimiterRejection;
+      readonly limit: number;
+      readonly inFlight: number;
+      readonly waiting: number;
+    };
+
 /** A throttle refused a call. */
 export interface ThrottleEvent {
   readonly type: 'throttle.rejected';
@@ -290,6 +323,7 @@ export type ResilienceEventInput =
   | CircuitEvent
   | BulkheadEvent
   | RateLimitEvent
+  | LimiterEvent
   | ThrottleEvent
   | TimeoutEvent
   | FallbackEvent

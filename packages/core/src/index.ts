@@ -1,5 +1,13 @@
-// Ambient context
+// Adaptive limiter
 
+export { AdaptiveLimiter, adaptiveLimiter } from './adaptive-limiter.js';
+export {
+  type AdaptiveLimiterOptions,
+  adaptiveLimiterDefaults,
+  type LimiterPartition,
+  type QueueDiscipline,
+} from './adaptive-limiter-options.js';
+// Ambient context
 export {
   type AmbientContext,
   type AmbientProvider,
@@ -53,6 +61,7 @@ export {
   HedgeLostError,
   isRefusal,
   isResilienceError,
+  LimitExceededError,
   NoEndpointError,
   OutcomeUnknownError,
   QueueTimeoutError,
@@ -74,6 +83,8 @@ export type {
   EndpointEvent,
   FallbackEvent,
   HedgeEvent,
+  LimiterEvent,
+  LimiterRejection,
   RateLimitEvent,
   RateLimitReason,
   ResilienceEvent,
@@ -116,6 +127,22 @@ export {
   latencyHistogramDefaults,
 } from './latency-histogram.js';
 export type { CompositeLayer, Guard, Layer, Strategy } from './layer.js';
+export {
+  type AimdOptions,
+  aimd,
+  aimdDefaults,
+  type Gradient2Options,
+  gradient2,
+  gradient2Defaults,
+  type LimitAlgorithm,
+  type LimitBounds,
+  type LimitReason,
+  type VegasOptions,
+  vegas,
+  vegasDefaults,
+} from './limit-algorithms.js';
+export type { LimitDecision } from './limit-history.js';
+export type { PartitionState } from './limit-partition.js';
 export type {
   Classify,
   FailureOutcome,
@@ -155,6 +182,7 @@ export {
   retryBudget,
   retryBudgetDefaults,
 } from './retry-budget.js';
+export { type SampleWindowOptions, sampleWindowDefaults } from './sample-window.js';
 export { SingleLayer } from './single-layer.js';
 export { sleep } from './sleep.js';
 export {

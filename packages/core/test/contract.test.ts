@@ -1,6 +1,7 @@
 import { describeLayerContract, type LayerContract } from '@resil/testing';
 import { describe, it } from 'vitest';
 import {
+  adaptiveLimiter,
   bulkhead,
   circuitBreaker,
   concurrencyBudget,
@@ -8,6 +9,7 @@ import {
   fallback,
   hedge,
   pipeline,
+  rateLimiter,
   retry,
   retryBudget,
   standard,
@@ -66,6 +68,40 @@ describeLayerContract({
   create: ({ clock }) =>
     circuitBreaker({ clock, failureThreshold: 1_000, fallbackFn: () => 'instead' }),
   passesErrors: false,
+});
+
+describeLayerContract({
+  runner,
+  name: 'adaptiveLimiter',
+  create: ({ clock, random }) =>
+    adaptiveLimiter({ clock, random, initialLimit: 1_000, minLimit: 1_000, maxLimit: 1_000 }),
+  waits: (['fifo', 'codel'] as const).map((queue) => ({
+    create: ({ clock }) =>
+      adaptiveLimiter({
+        clock,
+        queue,
+        maxLimit: 1,
+        maxQueueSize: 1,
+        queueTimeout: Infinity,
+        stallDuration: Infinity,
+      }),
+    wait: { name: `a permit (${queue})`, arrange: (execute) => void execute(forEver) },
+  })),
+  refuses: [[() => adaptiveLimiter({ minLimit: 0 }), /minLimit.*0/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'rateLimiter',
+  create: ({ clock }) => rateLimiter({ clock, maxCalls: 1_000_000, burstSize: 1_000 }),
+  waits: [
+    {
+      create: ({ clock }) =>
+        rateLimiter({ clock, maxCalls: 1, interval: HOUR + 1, queueTimeout: Infinity }),
+      wait: { name: 'its turn', arrange: (execute) => void execute(forEver) },
+    },
+  ],
+  refuses: [[() => rateLimiter({ maxCalls: 0 }), /maxCalls.*0/]],
 });
 
 describeLayerContract({

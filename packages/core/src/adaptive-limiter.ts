@@ -1,0 +1,434 @@
+/**
+ * Adaptive limiter: at most so many calls at a time, where how many is found out while they run.
+ *
+ * Each call that ends is a sample: a success, ignored, or dropped (turned away or timed out, a sign of
+ * overload). An algorithm makes an estimate of it; `limit` is the estimate rounded down. Calls above
+ * the limit wait or are refused. A partition keeps its share: while the limit is reached it may still
+ * use what it is guaranteed, and while it is not, anybody may use what is left over, so that the limit
+ * may be exceeded by as much as others have borrowed. Algorithms, outcomes and partitions after
+ * Netflix's concurrency-limits; queues after CoDel (RFC 8289) and Maurer's "Fail at Scale".
+ *
+ * Unlike there, a sample is dropped when the event loop stood still while its call was in flight: a
+ * heartbeat on the clock that comes late tells so. Otherwise a slow process would blame a dependency.
+ */
+import {
+  type AdaptiveLimiterOptions,
+  adaptiveLimiterDefaults,
+  algorithmOf,
+  checkAdaptiveLimiterOptions,
+  type QueueDiscipline,
+  sampleWindowOf,
+} from './adaptive-limiter-options.js';
+import type { Call } from './call.js';
+import type { CallState } from './call-state.js';
+import { type Clock, systemClock } from './clock.js';
+import { CoDel } from './codel.js';
+import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.js';
+import { report } from './emitter.js';
+import { LimitExceededError, QueueTimeoutError } from './errors.js';
+import type { LimiterRejection } from './events.js';
+import { type Guard, permitOf, Refusal } from './layer.js';
+import type { LimitAlgorithm, LimitReason } from './limit-algorithms.js';
+import { type LimitDecision, LimitHistory } from './limit-history.js';
+import { type Partition, type PartitionState, partitionsOf } from './limit-partition.js';
+import type { Classify, Outcome } from './outcome.js';
+import { SampleWindow } from './sample-window.js';
+import { SingleLayer } from './single-layer.js';
+import { verdictOf } from './verdict.js';
+import { type Waiter, type WaitOwner, WaitQueue } from './wait-queue.js';
+
+/** A call that was let in. */
+class Permit {
+  readonly partition: Partition<Permit>;
+  readonly startedAt: number;
+  /** Calls in flight when it began, itself included. */
+  readonly inFlight: number;
+
+  constructor(partition: Partition<Permit>, startedAt: number, inFlight: number) {
+    this.partition = partition;
+    this.startedAt = startedAt;
+    this.inFlight = inFlight;
+  }
+}
+
+/** At most so many calls at a time, found out from how they end. An instance stands for one dependency and is shared by all calls to it. */
+export class AdaptiveLimiter extends SingleLayer implements Guard {
+  readonly name: string;
+  readonly clock: Clock;
+  /** @internal */
+  readonly ignoresDuration: boolean;
+  readonly #algorithm: LimitAlgorithm;
+  readonly #window: SampleWindow | undefined;
+  readonly #history = new LimitHistory();
+  /** The most important first; calls of none are in the last. */
+  readonly #partitions: readonly Partition<Permit>[];
+  readonly #partitionBy: ((call: Call) => string) | undefined;
+  readonly #maxQueueSize: number;
+  readonly #queueTimeout: number;
+  readonly #discipline: QueueDiscipline;
+  readonly #targetDelay: number;
+  readonly #queueInterval: number;
+  readonly #classify: Classify | undefined;
+  readonly #isOverload: AdaptiveLimiterOptions['isOverload'];
+  readonly #stallDuration: number;
+  readonly #heartbeat: Heartbeat;
+  #limit = 1;
+  #inFlight = 0;
+  #waiting = 0;
+  /** Since when somebody has been waiting all the time. */
+  #queuedSince = 0;
+  /** When the last stall of the event loop had ended. */
+  #stalledUntil = -Infinity;
+
+  /** @throws {@link InvalidOptionError} */
+  constructor(options: AdaptiveLimiterOptions = {}) {
+    super();
+    checkAdaptiveLimiterOptions(options);
+    const defaults = adaptiveLimiterDefaults;
+    this.name = options.name ?? defaults.name;
+    this.clock = options.clock ?? systemClock;
+    this.ignoresDuration = options.classify === undefined && options.isOverload === undefined;
+    this.#algorithm = algorithmOf(options);
+    const window = sampleWindowOf(options, this.#algorithm);
+    this.#window = window === undefined ? undefined : new SampleWindow(window);
+    this.#maxQueueSize = options.maxQueueSize ?? defaults.maxQueueSize;
+    this.#queueTimeout = options.queueTimeout ?? defaults.queueTimeout;
+    this.#discipline = options.queue ?? defaults.queue;
+    this.#targetDelay = options.targetDelay ?? defaults.targetDelay;
+    this.#queueInterval = options.queueInterval ?? defaults.queueInterval;
+    this.#partitionBy = options.partitionBy;
+    this.#classify = options.classify;
+    this.#isOverload = options.isOverload;
+    this.#stallDuration = options.stallDuration ?? defaults.stallDuration;
+    this.#heartbeat = new Heartbeat(() => this.#beat());
+    const owner: WaitOwner<Permit> = {
+      expired: ({ call, deadline, since }) => {
+        this.#waiting--;
+        this.#tellRejected(call, 'queue-timeout');
+        return new QueueTimeoutError(this.name, deadline - since);
+      },
+      aborted: ({ call }) => {
+        this.#waiting--;
+        this.#tellRejected(call, 'aborted');
+      },
+    };
+    const newQueue = (): WaitQueue<Permit> => new WaitQueue(owner);
+    const newCodel = (): CoDel => new CoDel(this.#targetDelay, this.#queueInterval);
+    this.#partitions = partitionsOf(options.partitions ?? [], newQueue, newCodel);
+    this.#follow();
+  }
+
+  /** Calls that may be in flight at a time. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** The limit as the algorithm has it, not rounded. */
+  get estimate(): number {
+    return this.#algorithm.estimate;
+  }
+
+  /** Calls that are in flight. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Calls that wait. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** The partitions, the most important first; the last holds the calls of none. */
+  get partitions(): PartitionState[] {
+    return this.#partitions.map((partition) => partition.state);
+  }
+
+  /** Why the limit is what it is: the latest decisions, at most 20, oldest first. */
+  explain(): LimitDecision[] {
+    return this.#history.list();
+  }
+
+  enter(call: Call): unknown {
+    return permitOf(this.tryEnter(call));
+  }
+
+  /** @internal */
+  tryEnter(call: Call): Permit | Promise<Permit> | Refusal {
+    const partition = this.#partitionOf(call);
+    if (this.#hasRoom(partition)) return this.#admit(partition, call.now());
+    const full = this.#waiting >= this.#maxQueueSize;
+    if (this.#queueTimeout === 0 || (full && !this.#makeRoom(partition)))
+      return this.#refuse(call, 'full');
+    if (call.aborted) throw call.reason;
+    return this.#wait(partition, call);
+  }
+
+  leave(permit: unknown, call: Call, outcome: Outcome): void {
+    const { partition, startedAt, inFlight } = permit as Permit;
+    this.#inFlight--;
+    partition.inFlight--;
+    const kind = this.#kindOf(outcome, call);
+    if (kind !== 'ignored' || this.#waiting > 0) {
+      const now = this.clock.now();
+      if (kind !== 'ignored') this.#sample(now, now - startedAt, startedAt, inFlight, kind, call);
+      this.#dispatch(now);
+    }
+    // Nothing is in flight: nothing must keep the process alive.
+    if (this.#inFlight === 0) this.#heartbeat.stop(this.clock);
+  }
+
+  #partitionOf(call: Call): Partition<Permit> {
+    const partitions = this.#partitions;
+    const rest = partitions[partitions.length - 1] as Partition<Permit>;
+    if (partitions.length === 1) return rest;
+    if (this.#partitionBy === undefined)
+      return partitions.find(({ minPriority }) => call.priority >= minPriority) ?? rest;
+    try {
+      const name = this.#partitionBy(call);
+      return partitions.find((partition) => partition.name === name) ?? rest;
+    } catch (error) {
+      report(error, 'partitionBy');
+      return rest;
+    }
+  }
+
+  /** Nobody who waits is passed over: as long as there is room for one, it does not wait. */
+  #hasRoom(partition: Partition<Permit>): boolean {
+    return this.#inFlight < this.#limit || partition.inFlight < partition.guaranteed;
+  }
+
+  #admit(partition: Partition<Permit>, now: number): Permit {
+    this.#inFlight++;
+    partition.inFlight++;
+    if (this.#stallDuration !== Infinity && this.#heartbeat.wheelSlot === NOT_PENDING)
+      this.#heartbeat.start(this.clock, now);
+    return new Permit(partition, now, this.#inFlight);
+  }
+
+  /** Sends away the last of the least important partition that has one waiting, for one that matters more. */
+  #makeRoom(partition: Partition<Permit>): boolean {
+    for (let at = this.#partitions.length - 1; at >= 0; at--) {
+      const other = this.#partitions[at] as Partition<Permit>;
+      if (other === partition) return false;
+      const { last } = other.queue;
+      if (last === undefined) continue;
+      this.#sendAway(last, 'shed');
+      return true;
+    }
+    return false;
+  }
+
+  #sendAway(waiter: Waiter<Permit>, reason: LimiterRejection): void {
+    this.#waiting--;
+    this.#tellRejected(waiter.call, reason);
+    waiter.queue.refuse(
+      waiter,
+      new LimitExceededError(this.name, this.#limit, this.#inFlight, this.#waiting),
+    );
+  }
+
+  #refuse(call: Call, reason: LimiterRejection): Refusal {
+    this.#tellRejected(call, reason);
+    return new Refusal(
+      new LimitExceededError(this.name, this.#limit, this.#inFlight, this.#waiting),
+    );
+  }
+
+  #wait(partition: Partition<Permit>, call: Call): Promise<Permit> {
+    const now = call.now();
+    if (this.#waiting === 0) this.#queuedSince = now;
+    this.#waiting++;
+    const waiter = partition.queue.add(call, now, this.#timeoutAt(now));
+    if (call.observed) this.#tellQueued(waiter);
+    return waiter.promise;
+  }
+
+  #timeoutAt(now: number): number {
+    if (this.#discipline !== 'adaptive-lifo') return this.#queueTimeout;
+    const most = this.#isStanding(now) ? this.#targetDelay : this.#queueInterval;
+    return Math.min(this.#queueTimeout, most);
+  }
+
+  /** Whether the queue has not been empty for so long that it won't empty by itself. */
+  #isStanding(now: number): boolean {
+    return this.#waiting > 0 && now - this.#queuedSince > this.#queueInterval;
+  }
+
+  /** Lets go who may. */
+  #dispatch(now: number): void {
+    for (
+      let partition = this.#nextPartition();
+      partition !== undefined;
+      partition = this.#nextPartition()
+    ) {
+      const waiter = this.#nextWaiter(partition, now);
+      if (waiter === undefined) continue;
+      this.#waiting--;
+      partition.queue.grant(waiter, this.#admit(partition, now));
+    }
+  }
+
+  /** Whose turn it is: a partition that has not got its share, then the most important. */
+  #nextPartition(): Partition<Permit> | undefined {
+    if (this.#waiting === 0) return undefined;
+    let first: Partition<Permit> | undefined;
+    for (const partition of this.#partitions) {
+      if (partition.queue.size === 0) continue;
+      if (partition.inFlight < partition.guaranteed) return partition;
+      first ??= partition;
+    }
+    return this.#inFlight < this.#limit ? first : undefined;
+  }
+
+  #nextWaiter(partition: Partition<Permit>, now: number): Waiter<Permit> | undefined {
+    const { queue, codel } = partition;
+    if (this.#discipline === 'adaptive-lifo' && this.#isStanding(now)) return queue.last;
+    if (this.#discipline === 'codel') {
+      codel.next(
+        now,
+        () => (queue.first === undefined ? undefined : now - queue.first.since),
+        () => this.#sendAway(queue.first as Waiter<Permit>, 'codel'),
+      );
+    }
+    return queue.first;
+  }
+
+  #kindOf(outcome: Outcome, call: Call): 'success' | 'dropped' | 'ignored' {
+    const classify = this.#classify ?? (call as CallState).scope.classify;
+    if (outcome.ok && classify === undefined) return 'success';
+    const { kind } = verdictOf(classify, outcome, call);
+    if (kind !== 'failure') return kind;
+    if (this.#isOverload === undefined) return 'dropped';
+    try {
+      return this.#isOverload(outcome, call) ? 'dropped' : 'ignored';
+    } catch (error) {
+      report(error, 'isOverload');
+      return 'dropped';
+    }
+  }
+
+  #sample(
+    now: number,
+    duration: number,
+    startedAt: number,
+    inFlight: number,
+    kind: 'success' | 'dropped',
+    call: Call,
+  ): void {
+    if (this.#heartbeat.lateBy(now) >= this.#stallDuration) this.#stalledUntil = now;
+    if (startedAt <= this.#stalledUntil) {
+      this.#history.add('stall', now, this.#limit, this.#limit, duration, inFlight);
+      return;
+    }
+    const dropped = kind === 'dropped';
+    const window = this.#window;
+    if (window === undefined) this.#update(now, duration, inFlight, dropped, call);
+    else if (window.add(duration, inFlight, dropped, now))
+      this.#update(now, window.duration, window.inFlight, window.dropped, call);
+  }
+
+  #update(now: number, duration: number, inFlight: number, dropped: boolean, call: Call): void {
+    const previous = this.#limit;
+    const reason = this.#algorithm.update(duration, inFlight, dropped);
+    this.#follow();
+    this.#history.add(reason, now, previous, this.#limit, duration, inFlight);
+    if (previous !== this.#limit) this.#tellChanged(call, previous, reason);
+  }
+
+  /** Takes over the estimate of the algorithm. */
+  #follow(): void {
+    const limit = Math.max(1, Math.floor(this.#algorithm.estimate));
+    if (limit === this.#limit && this.#partitions[0]?.limit === limit) return;
+    this.#limit = limit;
+    for (const partition of this.#partitions) partition.follow(limit);
+  }
+
+  /** A beat of the heart: late if the event loop stood still. */
+  #beat(): void {
+    const now = this.clock.now();
+    if (this.#heartbeat.lateBy(now) >= this.#stallDuration) this.#stalledUntil = now;
+    if (this.#inFlight > 0) this.#heartbeat.start(this.clock, now);
+    else this.#heartbeat.deadline = Infinity;
+  }
+
+  #tellQueued({ call, promise, since }: Waiter<Permit>): void {
+    const { name: strategy } = this;
+    const told = { strategy, limit: this.#limit, inFlight: this.#inFlight, waiting: this.#waiting };
+    call.emit({ type: 'limiter.queued', ...told });
+    promise.then(
+      () => call.emit({ type: 'limiter.dequeued', strategy, duration: call.clock.now() - since }),
+      () => {},
+    );
+  }
+
+  #tellRejected(call: Call, reason: LimiterRejection): void {
+    if (!call.observed) return;
+    call.emit({
+      type: 'limiter.rejected',
+      strategy: this.name,
+      reason,
+      limit: this.#limit,
+      inFlight: this.#inFlight,
+      waiting: this.#waiting,
+    });
+  }
+
+  #tellChanged(call: Call, previous: number, reason: LimitReason): void {
+    if (!call.observed) return;
+    const { name: strategy } = this;
+    call.emit({ type: 'limiter.limit-changed', strategy, limit: this.#limit, previous, reason });
+  }
+}
+
+/** Milliseconds between two beats. */
+const BEAT = 20;
+
+/** Comes every so often while calls are in flight. */
+class Heartbeat implements DeadlineEntry {
+  deadline = Infinity;
+  wheelSlot: number = NOT_PENDING;
+  wheelPrevious: DeadlineEntry | undefined;
+  wheelNext: DeadlineEntry | undefined;
+  readonly #onBeat: () => void;
+
+  constructor(onBeat: () => void) {
+    this.#onBeat = onBeat;
+  }
+
+  /** Milliseconds by which the next beat is late. */
+  lateBy(now: number): number {
+    return now - this.deadline;
+  }
+
+  start(clock: Clock, now: number): void {
+    this.deadline = now + BEAT;
+    deadlinesOf(clock).add(this, now);
+  }
+
+  stop(clock: Clock): void {
+    this.deadline = Infinity;
+    deadlinesOf(clock).remove(this);
+  }
+
+  expire(): void {
+    this.#onBeat();
+  }
+}
+
+/**
+ * An adaptive limiter.
+ *
+ * @returns A layer; it refuses with {@link LimitExceededError} (`RESIL_LIMIT_EXCEEDED`) and {@link QueueTimeoutError} (`RESIL_QUEUE_TIMEOUT`).
+ * @throws {@link InvalidOptionError}
+ * @example
+ * ```ts
+ * import { adaptiveLimiter } from '@resil/core';
+ *
+ * const search = adaptiveLimiter({ algorithm: 'vegas', initialLimit: 10, maxQueueSize: 50 });
+ * await search.execute(async () => `${search.inFlight} of ${search.limit} in flight`);
+ * console.log(search.explain());
+ * ```
+ */
+export function adaptiveLimiter(options: AdaptiveLimiterOptions = {}): AdaptiveLimiter {
+  return new AdaptiveLimiter(options);
+}
