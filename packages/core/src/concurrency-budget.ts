@@ -10,6 +10,7 @@
  * few more; here the share is never exceeded.
  */
 import type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
+import type { LayerDescription } from './description.js';
 import { checkOptions, countRule, nameRule, numberRule, type OptionRules } from './validate.js';
 
 /** Options of {@link concurrencyBudget}. */
@@ -56,6 +57,7 @@ export class ConcurrencyBudget implements AttemptBudget {
   readonly name: string;
   readonly #ratio: number;
   readonly #floor: number;
+  readonly #counters = { deposits: 0, withdrawals: 0, refused: 0 };
   #calls = 0;
   #attempts = 0;
 
@@ -82,8 +84,20 @@ export class ConcurrencyBudget implements AttemptBudget {
     return Math.max(0, this.#limit - this.#attempts);
   }
 
+  /** Its options, what it holds and what it did, as JSON. */
+  describe(): LayerDescription {
+    return {
+      type: 'concurrencyBudget',
+      name: this.name,
+      options: { ratio: this.#ratio, minConcurrentAttempts: this.#floor },
+      state: { calls: this.#calls, attempts: this.#attempts, balance: this.balance },
+      counters: { ...this.#counters },
+    };
+  }
+
   /** Counts a call that begins. */
   deposit(): void {
+    this.#counters.deposits++;
     this.#calls++;
   }
 
@@ -94,7 +108,11 @@ export class ConcurrencyBudget implements AttemptBudget {
 
   /** Takes one attempt out, if there is one; gives whether there was. */
   tryWithdraw(): boolean {
-    if (this.#attempts >= this.#limit) return false;
+    if (this.#attempts >= this.#limit) {
+      this.#counters.refused++;
+      return false;
+    }
+    this.#counters.withdrawals++;
     this.#attempts++;
     return true;
   }

@@ -3,12 +3,15 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { deferred } from '../test/deferred.js';
 import { bulkhead } from './bulkhead.js';
 import { circuitBreaker } from './circuit-breaker.js';
+import { concurrencyBudget } from './concurrency-budget.js';
 import { jsonRecord, type LayerDescription } from './description.js';
 import { reportErrorsTo } from './emitter.js';
 import { fallback } from './fallback.js';
+import { hedge } from './hedge.js';
 import { keyed } from './keyed.js';
 import type { Strategy } from './layer.js';
 import { type Pipeline, pipeline } from './pipeline.js';
+import { rateLimiter } from './rate-limiter.js';
 import { retry } from './retry.js';
 import { retryBudget } from './retry-budget.js';
 import { standard } from './standard.js';
@@ -322,9 +325,102 @@ describe('describe', () => {
         aggression: 1,
         minimumCalls: 2,
         window: { duration: 1_000 },
+        mode: 'enforce',
       },
       state: { rejectionRatio: layer.rejectionRatio, window: { calls: 5, failures: 4 } },
-      counters: { succeeded: 1, failed: 2, ignored: 0, rejected: 2 },
+      counters: { succeeded: 1, failed: 2, ignored: 0, rejected: 2, observed: 0 },
+    });
+  });
+
+  it('shows who waits in a rate limiter and for how long, and what the server asked for', async () => {
+    const layer = rateLimiter({ clock, maxCalls: 10, maxQueueSize: 2, queueTimeout: Infinity });
+    const leave = new AbortController();
+    await layer.execute(() => 1);
+    const left = layer.execute(() => 1, { signal: leave.signal }).catch(swallow);
+    const waits = layer.execute(() => 1);
+    await layer.execute(() => 1).catch(swallow);
+    leave.abort();
+    await left;
+    layer.slowDown({ retryAfter: 500 });
+    expect(described(layer)).toStrictEqual({
+      type: 'rateLimiter',
+      name: 'rate-limiter',
+      options: {
+        maxCalls: 10,
+        interval: 1_000,
+        burstSize: 1,
+        maxQueueSize: 2,
+        queueTimeout: null,
+        maxRetryAfter: 30_000,
+        mode: 'enforce',
+      },
+      state: { waiting: 1, available: 0, delay: 600, pausedDuration: 500, pace: 100 },
+      counters: {
+        admitted: 1,
+        queued: 2,
+        rejected: 1,
+        queueTimeouts: 0,
+        aborted: 1,
+        observed: 0,
+        slowed: 1,
+      },
+    });
+    await clock.runUntilSettled(waits);
+    expect(described(layer)).toMatchObject({
+      state: { waiting: 0, pausedDuration: 0 },
+      counters: { admitted: 2 },
+    });
+  });
+
+  it('shows what a rate limiter let wait in vain, and a pace that a quota asked for', async () => {
+    const layer = rateLimiter({ clock, maxCalls: 10, queueTimeout: 200 });
+    await layer.execute(() => 1);
+    const waits = layer.execute(() => 1).catch(swallow);
+    layer.slowDown({ quotas: [{ remaining: 2, resetDelay: 2_000 }] });
+    await clock.runUntilSettled(waits);
+    expect(described(layer)).toMatchObject({
+      state: { pace: 1_000 },
+      counters: { admitted: 1, queued: 1, rejected: 0, queueTimeouts: 1, slowed: 1 },
+    });
+  });
+
+  it('shows the delay of a hedge, what it counted, and its budget', async () => {
+    const budget = concurrencyBudget({ ratio: 1, minConcurrentAttempts: 0 });
+    const layer = hedge({ clock, delay: 10, budget, idempotent: true });
+    const calls = pipeline({ clock }, layer);
+    const answer = calls.execute(({ attempt }) =>
+      attempt === 1 ? new Promise<never>(swallow) : 'second',
+    );
+    await clock.runUntilSettled(answer);
+    expect(described(layer)).toStrictEqual({
+      type: 'hedge',
+      name: 'hedge',
+      options: { delay: 10, maxHedges: 1, idempotent: true, whenNested: 'once' },
+      state: {
+        delay: 10,
+        budget: {
+          type: 'concurrencyBudget',
+          name: 'concurrency-budget',
+          options: { ratio: 1, minConcurrentAttempts: 0 },
+          state: { calls: 0, attempts: 0, balance: 0 },
+          counters: { deposits: 1, withdrawals: 1, refused: 0 },
+        },
+      },
+      counters: { calls: 1, hedges: 1, wins: 1 },
+    });
+    expect(described(hedge({ clock }))).toMatchObject({
+      options: { maxExtraLoad: 0.02, minDelay: 1, minimumCalls: 50, maxHedges: 1 },
+      state: { delay: null, budget: false },
+    });
+  });
+
+  it('counts what a concurrency budget refused', () => {
+    const budget = concurrencyBudget({ minConcurrentAttempts: 1 });
+    budget.deposit();
+    expect([budget.tryWithdraw(), budget.tryWithdraw()]).toEqual([true, false]);
+    expect(described(budget)).toMatchObject({
+      state: { calls: 1, attempts: 1, balance: 0 },
+      counters: { deposits: 1, withdrawals: 1, refused: 1 },
     });
   });
 

@@ -1,4 +1,4 @@
-import { recordEvents, VirtualClock } from '@resil/testing';
+import { recordEvents, seededRandom, VirtualClock } from '@resil/testing';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { deferred } from '../test/deferred.js';
@@ -7,6 +7,9 @@ import { type CircuitBreaker, circuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
 import { isRefusal } from './errors.js';
 import { pipeline } from './pipeline.js';
+import { rateLimiter } from './rate-limiter.js';
+import type { RateLimiterOptions } from './rate-limiter-options.js';
+import { throttle } from './throttle.js';
 import { timeout } from './timeout.js';
 
 const down = new Error('down');
@@ -206,6 +209,117 @@ describe("mode: 'observe'", () => {
       held.resolve();
       await first;
       expect(layer.running).toBe(0);
+    });
+  });
+
+  describe('rate limiter', () => {
+    it('lets every call go at once and tells who would have waited and who been refused', async () => {
+      const layer = rateLimiter({
+        clock,
+        name: 'api',
+        maxCalls: 10,
+        maxQueueSize: 2,
+        mode: 'observe',
+      });
+      const recorder = recordEvents(layer);
+      const operation = vi.fn();
+      for (let n = 0; n < 4; n++) await layer.execute(operation);
+      expect(operation).toHaveBeenCalledTimes(4);
+      expect(clock.pending).toBe(0);
+      expect(recorder.of('rate-limit.queued')).toMatchObject([
+        { observed: true, strategy: 'api', waiting: 1 },
+        { observed: true, strategy: 'api', waiting: 2 },
+      ]);
+      expect(recorder.of('rate-limit.rejected')).toMatchObject([
+        { observed: true, strategy: 'api', reason: 'full', waiting: 2 },
+      ]);
+      expect(layer.describe()).toMatchObject({
+        options: { mode: 'observe' },
+        state: { waiting: 0, available: 0, delay: 300 },
+        counters: { admitted: 4, queued: 2, rejected: 0, observed: 1 },
+      });
+      await clock.advance(300);
+      expect([layer.available, layer.delay]).toEqual([1, 0]);
+    });
+
+    it('decides as an enforcing one whose calls wait', async () => {
+      const options = fc.constantFrom<RateLimiterOptions>(
+        { maxCalls: 10, queueTimeout: Infinity, maxQueueSize: 3 },
+        { maxCalls: 10, queueTimeout: 250, burstSize: 3 },
+        { maxCalls: 4, queueTimeout: Infinity, maxQueueSize: 20, burstSize: 2 },
+      );
+      const step = fc.record({
+        pause: fc.constantFrom(0, 0, 0, 50, 100, 130, 700),
+        time: fc.constantFrom(Infinity, Infinity, 120),
+        hint: fc.constantFrom(
+          undefined,
+          undefined,
+          undefined,
+          { retryAfter: 170 },
+          { quotas: [{ remaining: 2, resetDelay: 900 }] },
+        ),
+      });
+      await fc.assert(
+        fc.asyncProperty(options, fc.array(step, { maxLength: 30 }), async (given, steps) => {
+          const time = new VirtualClock();
+          const hinted = given.queueTimeout === Infinity;
+          const decisions = (['enforce', 'observe'] as const).map((mode) => {
+            const layer = rateLimiter({ clock: time, ...given, mode });
+            return { layer, recorder: recordEvents(layer), ran: 0 };
+          });
+          const pending: Promise<unknown>[] = [];
+          for (const { pause, time: left, hint } of steps) {
+            const deadline = hinted ? Infinity : time.now() + left;
+            for (const each of decisions) {
+              if (hint !== undefined && hinted) each.layer.slowDown(hint);
+              pending.push(each.layer.execute(() => each.ran++, { deadline }).catch(swallow));
+            }
+            await time.advance(pause);
+            const [enforced, observed] = decisions.map(({ layer }) => layer.delay);
+            expect(observed).toBeCloseTo(enforced as number, 3);
+          }
+          await time.runUntilSettled(Promise.all(pending));
+          const [enforced, observed] = decisions.map(({ recorder }) => [
+            recorder.of('rate-limit.queued').map(({ waiting }) => waiting),
+            recorder.of('rate-limit.rejected').map(({ reason, waiting }) => [reason, waiting]),
+          ]);
+          expect(observed).toEqual(enforced);
+          expect(decisions[1]?.ran).toBe(steps.length);
+        }),
+      );
+    });
+  });
+
+  describe('throttle', () => {
+    it('refuses nobody, tells what an enforcing one refuses, and looks back on the same', async () => {
+      const pair = (['enforce', 'observe'] as const).map((mode) => {
+        const layer = throttle({ clock, name: 'api', random: seededRandom(7), mode });
+        return { layer, recorder: recordEvents(layer), ran: 0 };
+      });
+      for (let n = 0; n < 300; n++) {
+        for (const each of pair) {
+          const operation = (): Promise<void> => {
+            each.ran++;
+            return n % 4 === 0 ? Promise.resolve() : fail();
+          };
+          await each.layer.execute(operation).catch(swallow);
+        }
+        expect(pair[1]?.layer.rejectionRatio).toBe(pair[0]?.layer.rejectionRatio);
+        await clock.advance(100);
+      }
+      const [enforced, observed] = pair.map(({ recorder }) => recorder.of('throttle.rejected'));
+      expect(enforced?.length).toBeGreaterThan(20);
+      expect(observed?.map(({ at, rejectionRatio }) => [at, rejectionRatio])).toEqual(
+        enforced?.map(({ at, rejectionRatio }) => [at, rejectionRatio]),
+      );
+      for (const event of observed ?? [])
+        expect(event).toMatchObject({ observed: true, strategy: 'api' });
+      for (const event of enforced ?? []) expect(event).not.toHaveProperty('observed');
+      const refused = enforced?.length as number;
+      expect(pair.map(({ ran }) => ran)).toEqual([300 - refused, 300]);
+      const [strict, lenient] = pair.map(({ layer }) => layer.describe().counters);
+      expect(strict).toMatchObject({ rejected: refused, observed: 0 });
+      expect(lenient).toEqual({ ...strict, rejected: 0, observed: refused });
     });
   });
 });

@@ -15,7 +15,18 @@ import { type AttemptBudget, budgetRule } from './attempt-budget.js';
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
-import { ExtraLoadCap, FixedDelay, ObservedDelay } from './hedge-delay.js';
+import {
+  describeBudget,
+  type JsonRecord,
+  jsonRecord,
+  type LayerDescription,
+} from './description.js';
+import {
+  ExtraLoadCap,
+  FixedDelay,
+  ObservedDelay,
+  type ObservedDelaySettings,
+} from './hedge-delay.js';
 import { HedgedRun, type HedgeState } from './hedged-run.js';
 import type { Strategy } from './layer.js';
 import type { Classify } from './outcome.js';
@@ -166,6 +177,7 @@ export class Hedge extends SingleLayer implements Strategy {
   readonly #idempotent: boolean;
   readonly #whenNested: 'once' | 'repeat';
   readonly #state: HedgeState;
+  readonly #options: JsonRecord;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: HedgeOptions = {}) {
@@ -178,26 +190,27 @@ export class Hedge extends SingleLayer implements Strategy {
     this.clock = clock ?? (budget === false ? undefined : budget?.clock);
     this.#idempotent = options.idempotent ?? defaults.idempotent;
     this.#whenNested = options.whenNested ?? defaults.whenNested;
-    const maxExtraLoad = options.maxExtraLoad ?? defaults.maxExtraLoad;
+    const maxHedges = options.maxHedges ?? defaults.maxHedges;
+    const { classify } = options;
+    const observed = resolveObserved(options);
+    this.#options = jsonRecord({
+      ...(delay === undefined ? observed : { delay }),
+      maxHedges,
+      idempotent: this.#idempotent,
+      whenNested: this.#whenNested,
+      classify,
+    });
     this.#state = {
       name: this.name,
-      maxHedges: options.maxHedges ?? defaults.maxHedges,
-      classify: options.classify,
+      maxHedges,
+      classify,
       calls: 0,
       hedges: 0,
       wins: 0,
       ...(delay === undefined
         ? {
-            delay: new ObservedDelay({
-              maxExtraLoad,
-              minDelay: options.minDelay ?? defaults.minDelay,
-              minimumCalls:
-                options.minimumCalls ??
-                Math.max(defaults.minimumCalls, Math.ceil(1 / maxExtraLoad)),
-              window: options.window ?? defaults.window,
-              clock,
-            }),
-            cap: new ExtraLoadCap(this.name, maxExtraLoad),
+            delay: new ObservedDelay({ ...observed, clock }),
+            cap: new ExtraLoadCap(this.name, observed.maxExtraLoad),
             budget: budget || undefined,
           }
         : {
@@ -228,6 +241,20 @@ export class Hedge extends SingleLayer implements Strategy {
     return this.#state.wins;
   }
 
+  describe(): LayerDescription {
+    const { delay, budget, calls, hedges, wins } = this.#state;
+    return {
+      type: 'hedge',
+      name: this.name,
+      options: this.#options,
+      state: jsonRecord({
+        delay: delay.latest,
+        budget: budget === undefined ? false : describeBudget(budget),
+      }),
+      counters: { calls, hedges, wins },
+    };
+  }
+
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
     if (!(call.idempotent ?? this.#idempotent) || this.#isNested(call)) return next(call);
     return new HedgedRun(this.#state, call as CallState, next).start();
@@ -255,6 +282,18 @@ export class Hedge extends SingleLayer implements Strategy {
  */
 export function hedge(options: HedgeOptions = {}): Hedge {
   return new Hedge(options);
+}
+
+function resolveObserved(options: HedgeOptions): Omit<ObservedDelaySettings, 'clock'> {
+  const defaults = hedgeDefaults;
+  const maxExtraLoad = options.maxExtraLoad ?? defaults.maxExtraLoad;
+  return {
+    maxExtraLoad,
+    minDelay: options.minDelay ?? defaults.minDelay,
+    minimumCalls:
+      options.minimumCalls ?? Math.max(defaults.minimumCalls, Math.ceil(1 / maxExtraLoad)),
+    window: options.window ?? defaults.window,
+  };
 }
 
 function checkAlone(options: HedgeOptions): void {

@@ -1,6 +1,7 @@
 /** Options of the rate limiter, and what a server can say about its own limits. */
 import type { Call } from './call.js';
 import type { Clock } from './clock.js';
+import { type GuardMode, modeRule } from './guard-mode.js';
 import type { Classify, Outcome } from './outcome.js';
 import {
   clockRule,
@@ -85,6 +86,13 @@ export interface RateLimiterOptions {
    * gives is handed to `slowDown`. Must be synchronous. Default: none.
    */
   readonly hint?: ((outcome: Outcome, call: Call) => RateHint | undefined) | undefined;
+  /**
+   * Whether calls wait and are refused, or all go at once and it is only told (`'observe'`): who would
+   * wait takes a turn, who would be refused none. Of those who would wait, none is taken to give up.
+   *
+   * @defaultValue `rateLimiterDefaults.mode` (`'enforce'`)
+   */
+  readonly mode?: GuardMode | undefined;
   /** Name in errors and events. @defaultValue `'rate-limiter'` */
   readonly name?: string | undefined;
   /** Source of time. Default: the system's. */
@@ -99,6 +107,7 @@ export const rateLimiterDefaults: {
   readonly maxQueueSize: number;
   readonly queueTimeout: number;
   readonly maxRetryAfter: number;
+  readonly mode: 'enforce';
   readonly name: string;
 } = Object.freeze({
   maxCalls: 100,
@@ -107,6 +116,7 @@ export const rateLimiterDefaults: {
   maxQueueSize: 100,
   queueTimeout: 1_000,
   maxRetryAfter: 30_000,
+  mode: 'enforce',
   name: 'rate-limiter',
 });
 
@@ -120,6 +130,7 @@ export const rateLimiterRules: OptionRules<RateLimiterOptions> = {
   maxRetryAfter: positiveDurationRule(true),
   classify: functionRule,
   hint: functionRule,
+  mode: modeRule,
   name: nameRule,
   clock: clockRule,
 };

@@ -19,9 +19,11 @@ import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
 import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.js';
+import { type JsonRecord, jsonRecord, type LayerDescription } from './description.js';
 import { report } from './emitter.js';
 import { RateLimitedError } from './errors.js';
 import type { RateLimitReason } from './events.js';
+import { type GuardMode, markOf, type ObservedMark } from './guard-mode.js';
 import { type Guard, permitOf, Refusal } from './layer.js';
 import type { Classify, Outcome } from './outcome.js';
 import {
@@ -47,6 +49,9 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   readonly clock: Clock;
   /** @internal */
   readonly ignoresDuration: boolean;
+  readonly #options: JsonRecord;
+  readonly #mode: GuardMode;
+  readonly #mark: ObservedMark;
   readonly #pace: number;
   readonly #burstSize: number;
   readonly #maxQueueSize: number;
@@ -56,12 +61,24 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   readonly #hint: RateLimiterOptions['hint'];
   readonly #queue: WaitQueue<undefined>;
   readonly #alarm: Alarm;
+  readonly #counters = {
+    admitted: 0,
+    queued: 0,
+    rejected: 0,
+    queueTimeouts: 0,
+    aborted: 0,
+    observed: 0,
+    slowed: 0,
+  };
   /** The turn that was taken last. */
   #taken = -Infinity;
   #pausedUntil = -Infinity;
   /** The pace that a server's quota asked for, and until when. */
   #slowPace = 0;
   #slowUntil = -Infinity;
+  /** In observe mode, calls whose turn has not come by `#replayedTo`: they would wait. */
+  #wouldWait = 0;
+  #replayedTo = -Infinity;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: RateLimiterOptions = {}) {
@@ -71,17 +88,33 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     this.name = options.name ?? defaults.name;
     this.clock = options.clock ?? systemClock;
     this.ignoresDuration = options.classify === undefined && options.hint === undefined;
-    this.#pace = (options.interval ?? defaults.interval) / (options.maxCalls ?? defaults.maxCalls);
+    const maxCalls = options.maxCalls ?? defaults.maxCalls;
+    const interval = options.interval ?? defaults.interval;
+    this.#mode = options.mode ?? defaults.mode;
+    this.#mark = markOf(this.#mode);
+    this.#pace = interval / maxCalls;
     this.#burstSize = options.burstSize ?? defaults.burstSize;
     this.#maxQueueSize = options.maxQueueSize ?? defaults.maxQueueSize;
     this.#queueTimeout = options.queueTimeout ?? defaults.queueTimeout;
     this.#maxRetryAfter = options.maxRetryAfter ?? defaults.maxRetryAfter;
     this.#classify = options.classify;
     this.#hint = options.hint;
+    this.#options = jsonRecord({
+      maxCalls,
+      interval,
+      burstSize: this.#burstSize,
+      maxQueueSize: this.#maxQueueSize,
+      queueTimeout: this.#queueTimeout,
+      maxRetryAfter: this.#maxRetryAfter,
+      mode: this.#mode,
+      classify: this.#classify,
+      hint: this.#hint,
+    });
     const owner: WaitOwner<undefined> = {
       expiring: () => this.#release(this.clock.now()),
       expired: (waiter) => this.#expired(waiter),
       aborted: (waiter) => {
+        this.#counters.aborted++;
         this.#tellRejected(waiter.call, 'aborted');
         this.#rest();
       },
@@ -98,8 +131,9 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   /** Calls that could go at this moment, one right after the other. */
   get available(): number {
     const now = this.clock.now();
+    this.#replay(now);
     const turn = this.#turn(now);
-    if (this.#queue.size > 0 || turn > now + ROUNDING) return 0;
+    if (this.#ahead > 0 || turn > now + ROUNDING) return 0;
     const saved = Math.min(now - turn, this.#tolerance(now));
     return Math.floor((saved + ROUNDING) / this.#currentPace(now)) + 1;
   }
@@ -107,7 +141,26 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   /** Milliseconds until a call that came at this moment had its turn; 0 if it would not wait. */
   get delay(): number {
     const now = this.clock.now();
+    this.#replay(now);
     return this.#delay(now);
+  }
+
+  describe(): LayerDescription {
+    const now = this.clock.now();
+    const { available, delay } = this;
+    return {
+      type: 'rateLimiter',
+      name: this.name,
+      options: this.#options,
+      state: {
+        waiting: this.waiting,
+        available,
+        delay,
+        pausedDuration: Math.max(0, this.#pausedUntil - now),
+        pace: this.#currentPace(now),
+      },
+      counters: { ...this.#counters },
+    };
   }
 
   enter(call: Call): undefined | Promise<undefined> {
@@ -119,16 +172,18 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     const now = call.now();
     // A timer that is late must not make those who wait later than who comes.
     if (this.#queue.size > 0) this.#release(now);
+    else this.#replay(now);
     const delay = this.#delay(now);
     if (delay === 0) {
+      this.#counters.admitted++;
       this.#take(now, this.#tolerance(now));
       return undefined;
     }
-    if (this.#queue.size >= this.#maxQueueSize)
-      return this.#refuse(call, 'full', this.#turn(now) - now);
-    if (delay > this.#queueTimeout)
-      return this.#refuse(call, 'queue-timeout', delay - this.#queueTimeout);
-    if (now + delay >= call.deadline) return this.#refuse(call, 'deadline', delay);
+    const reason = this.#whyNot(delay, now, call);
+    if (this.#mode === 'observe') return this.#observe(call, reason);
+    if (reason === 'full') return this.#refuse(call, reason, this.#turn(now) - now);
+    if (reason === 'queue-timeout') return this.#refuse(call, reason, delay - this.#queueTimeout);
+    if (reason === 'deadline') return this.#refuse(call, reason, delay);
     if (call.aborted) throw call.reason;
     return this.#wait(call, now);
   }
@@ -151,6 +206,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
    */
   slowDown(hint: RateHint, call?: Call): void {
     const now = this.clock.now();
+    this.#replay(now);
     const { retryAfter, quotas } = hint;
     if (retryAfter !== undefined && retryAfter > 0) this.#pause(retryAfter, now, call);
     if (quotas === undefined) return;
@@ -159,6 +215,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     if (retryAfter === undefined && pause > 0) this.#pause(pause, now, call);
     this.#slowPace = Math.min(pace, this.#maxRetryAfter);
     this.#slowUntil = pace > 0 ? now + duration : -Infinity;
+    if (pace > 0) this.#counters.slowed++;
     if (pace > 0 && call?.observed === true) {
       call.emit({
         type: 'rate-limit.slowed',
@@ -174,6 +231,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   #pause(asked: number, now: number, call: Call | undefined): void {
     const duration = Math.min(asked, this.#maxRetryAfter);
     this.#pausedUntil = Math.max(this.#pausedUntil, now + duration);
+    this.#counters.slowed++;
     if (call?.observed === true) {
       call.emit({
         type: 'rate-limit.slowed',
@@ -214,7 +272,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
 
   /** Milliseconds until who comes now has its turn, after those who wait. */
   #delay(now: number): number {
-    const turn = this.#turnAfter(this.#queue.size, now);
+    const turn = this.#turnAfter(this.#ahead, now);
     return turn <= now + ROUNDING ? 0 : turn - now;
   }
 
@@ -235,12 +293,55 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     this.#taken = Math.max(this.#turn(now), now - tolerance);
   }
 
+  /** Calls that go before one that comes now. */
+  get #ahead(): number {
+    return this.#queue.size + this.#wouldWait;
+  }
+
+  /** Why a call that would have to wait can't; `undefined` if it can. */
+  #whyNot(delay: number, now: number, call: Call): RateLimitReason | undefined {
+    if (this.#ahead >= this.#maxQueueSize) return 'full';
+    if (delay > this.#queueTimeout) return 'queue-timeout';
+    return now + delay >= call.deadline ? 'deadline' : undefined;
+  }
+
+  /** Lets a call go that would have waited or been refused. */
+  #observe(call: Call, reason: RateLimitReason | undefined): undefined {
+    this.#counters.admitted++;
+    if (reason !== undefined) {
+      this.#counters.observed++;
+      this.#tellRejected(call, reason);
+      return;
+    }
+    this.#counters.queued++;
+    this.#wouldWait++;
+    if (!call.observed) return;
+    const { name: strategy } = this;
+    call.emit({ type: 'rate-limit.queued', strategy, waiting: this.#wouldWait, ...this.#mark });
+  }
+
+  /** Gives those who would wait the turns that have come since. */
+  #replay(now: number): void {
+    if (this.#mode === 'enforce') return;
+    while (this.#wouldWait > 0) {
+      const turn = this.#turnAfter(0, this.#replayedTo);
+      if (turn > now + ROUNDING) break;
+      const at = Math.max(turn, this.#replayedTo);
+      this.#take(at, this.#tolerance(at));
+      this.#replayedTo = at;
+      this.#wouldWait--;
+    }
+    this.#replayedTo = now;
+  }
+
   #refuse(call: Call, reason: RateLimitReason, retryAfter: number): Refusal {
+    this.#counters.rejected++;
     this.#tellRejected(call, reason);
     return new Refusal(new RateLimitedError(this.name, retryAfter, this.#queue.size));
   }
 
   #wait(call: Call, now: number): Promise<undefined> {
+    this.#counters.queued++;
     const waiter = this.#queue.add(call, now, this.#queueTimeout);
     this.#rearm(now);
     if (call.observed) this.#tellQueued(waiter);
@@ -248,6 +349,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   }
 
   #expired({ call }: Waiter<undefined>): Error {
+    this.#counters.queueTimeouts++;
     this.#tellRejected(call, 'queue-timeout');
     this.#rest();
     return new RateLimitedError(this.name, this.delay, this.#queue.size);
@@ -263,6 +365,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
       first = this.#queue.first
     ) {
       this.#take(now, Math.max(this.#tolerance(now), grain));
+      this.#counters.admitted++;
       this.#queue.grant(first, undefined);
     }
     this.#rearm(now);
@@ -300,8 +403,9 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
 
   #tellRejected(call: Call, reason: RateLimitReason): void {
     if (!call.observed) return;
-    const waiting = this.#queue.size;
-    call.emit({ type: 'rate-limit.rejected', strategy: this.name, reason, waiting });
+    const { name: strategy } = this;
+    const waiting = this.#ahead;
+    call.emit({ type: 'rate-limit.rejected', strategy, reason, waiting, ...this.#mark });
   }
 }
 

@@ -21,6 +21,7 @@ import { type Clock, systemClock } from './clock.js';
 import { jsonRecord, type LayerDescription } from './description.js';
 import { ThrottledError } from './errors.js';
 import { DurationWindow } from './failure-window.js';
+import { type GuardMode, markOf, modeRule, type ObservedMark } from './guard-mode.js';
 import { type Guard, permitOf, Refusal } from './layer.js';
 import type { Classify, Outcome } from './outcome.js';
 import { type Random, systemRandom } from './random.js';
@@ -82,6 +83,13 @@ export interface ThrottleOptions {
   readonly window?: { readonly duration: number } | undefined;
   /** Tells which outcomes are failures, that is, not accepted. Default: that of the pipeline. */
   readonly classify?: Classify | undefined;
+  /**
+   * Whether calls are refused, or only told to be (`'observe'`): what would have been refused counts as
+   * if it were, and how it then ends counts for nothing.
+   *
+   * @defaultValue `throttleDefaults.mode` (`'enforce'`)
+   */
+  readonly mode?: GuardMode | undefined;
   /** Source of chance. Default: `Math.random`. */
   readonly random?: Random | undefined;
   /** Name in errors and events. @defaultValue `'throttle'` */
@@ -97,6 +105,7 @@ export const throttleDefaults: {
   readonly aggression: number;
   readonly minimumCalls: number;
   readonly window: { readonly duration: number };
+  readonly mode: 'enforce';
   readonly name: string;
 } = Object.freeze({
   minSuccessRatio: 0.5,
@@ -104,6 +113,7 @@ export const throttleDefaults: {
   aggression: 1,
   minimumCalls: 10,
   window: Object.freeze({ duration: 120_000 }),
+  mode: 'enforce',
   name: 'throttle',
 });
 
@@ -116,6 +126,7 @@ const rules: OptionRules<ThrottleOptions> = {
     positiveDurationRule().test(value.duration),
   ),
   classify: functionRule,
+  mode: modeRule,
   random: functionRule,
   name: nameRule,
   clock: clockRule,
@@ -125,7 +136,7 @@ const rules: OptionRules<ThrottleOptions> = {
 const COUNTERS = { success: 'succeeded', failure: 'failed', ignored: 'ignored' } as const;
 
 /** Refuses calls by chance while too few are accepted. An instance stands for one dependency and is shared by all calls to it. */
-export class Throttle extends SingleLayer implements Guard<undefined> {
+export class Throttle extends SingleLayer implements Guard<ObservedMark | undefined> {
   readonly name: string;
   readonly clock: Clock;
   /** @internal */
@@ -136,8 +147,10 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
   readonly #minimumCalls: number;
   readonly #window: DurationWindow;
   readonly #classify: Classify | undefined;
+  readonly #mode: GuardMode;
+  readonly #mark: ObservedMark;
   readonly #random: Random;
-  readonly #counters = { succeeded: 0, failed: 0, ignored: 0, rejected: 0 };
+  readonly #counters = { succeeded: 0, failed: 0, ignored: 0, rejected: 0, observed: 0 };
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: ThrottleOptions = {}) {
@@ -153,6 +166,8 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
     this.#minimumCalls = options.minimumCalls ?? throttleDefaults.minimumCalls;
     this.#window = new DurationWindow((window ?? throttleDefaults.window).duration);
     this.#classify = options.classify;
+    this.#mode = options.mode ?? throttleDefaults.mode;
+    this.#mark = markOf(this.#mode);
     this.#random = options.random ?? systemRandom;
   }
 
@@ -173,6 +188,7 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
         aggression: 1 / this.#exponent,
         minimumCalls: this.#minimumCalls,
         window: { duration: this.#window.duration },
+        mode: this.#mode,
         classify: this.#classify,
       }),
       state: { rejectionRatio: this.#rejectionRatio(now), window: { calls, failures } },
@@ -180,23 +196,31 @@ export class Throttle extends SingleLayer implements Guard<undefined> {
     };
   }
 
-  enter(call: Call): undefined {
+  enter(call: Call): ObservedMark | undefined {
     return permitOf(this.tryEnter(call));
   }
 
   /** @internal */
-  tryEnter(call: Call): undefined | Refusal {
+  tryEnter(call: Call): ObservedMark | undefined | Refusal {
     const now = call.now();
     const rejectionRatio = this.#rejectionRatio(now);
     if (rejectionRatio === 0 || this.#random() >= rejectionRatio) return undefined;
     this.#window.record(now, true, false);
+    if (call.observed) {
+      const { name: strategy } = this;
+      call.emit({ type: 'throttle.rejected', strategy, rejectionRatio, ...this.#mark });
+    }
+    if (this.#mode === 'observe') {
+      this.#counters.observed++;
+      return this.#mark;
+    }
     this.#counters.rejected++;
-    if (call.observed)
-      call.emit({ type: 'throttle.rejected', strategy: this.name, rejectionRatio });
     return new Refusal(new ThrottledError(this.name, rejectionRatio));
   }
 
-  leave(_permit: undefined, call: Call, outcome: Outcome): void {
+  leave(permit: ObservedMark | undefined, call: Call, outcome: Outcome): void {
+    // It counted when it came, as if it had been refused.
+    if (permit !== undefined) return;
     const classify = this.#classify ?? (call as CallState).scope.classify;
     const kind =
       outcome.ok && classify === undefined ? 'success' : verdictOf(classify, outcome, call).kind;

@@ -125,6 +125,26 @@ describeLayerContract({
 
 describeLayerContract({
   runner,
+  name: 'rateLimiter',
+  create: ({ clock }) => rateLimiter({ clock, maxCalls: 1_000, interval: 1, burstSize: 1_000 }),
+  waits: [
+    {
+      create: ({ clock }) =>
+        rateLimiter({ clock, maxCalls: 1, interval: HOUR, queueTimeout: Infinity }),
+      wait: { name: 'its turn', arrange: (execute) => void execute(() => 1) },
+    },
+  ],
+  refuses: [[() => rateLimiter({ maxCalls: 0 }), /maxCalls.*0/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'rateLimiter that observes',
+  create: ({ clock }) => rateLimiter({ clock, maxCalls: 1, interval: HOUR, mode: 'observe' }),
+});
+
+describeLayerContract({
+  runner,
   name: 'throttle',
   create: ({ clock, random }) => throttle({ clock, random, minimumCalls: 1_000 }),
   refuses: [[() => throttle({ minSuccessRatio: 0 }), /minSuccessRatio.*0/]],

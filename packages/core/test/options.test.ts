@@ -324,7 +324,21 @@ const rows: Row[] = [
       [{}, { duration: 0 }, { duration: -1 }, { duration: infinity }, { calls: 10 }, 10, null],
     ],
     classify: fn,
+    mode,
     random: fn,
+    name,
+    clock,
+  }),
+  ...rowsOf('rateLimiter', rateLimiter, {
+    maxCalls: count,
+    interval: positive,
+    burstSize: count,
+    maxQueueSize: ['a whole number of at least 0', [...neverCount, infinity]],
+    queueTimeout: durationOrInfinity,
+    maxRetryAfter: positiveOrInfinity,
+    classify: fn,
+    hint: fn,
+    mode,
     name,
     clock,
   }),
@@ -462,6 +476,7 @@ describe('options', () => {
     ['gradient2', gradient2],
     ['rateLimiter', rateLimiter],
     ['throttle', throttle],
+    ['rateLimiter', rateLimiter],
     ['bulkhead', bulkhead],
     ['timeout', timeout],
     ['fallback', (options) => fallback(() => 1, options)],
@@ -664,6 +679,8 @@ describe('options', () => {
     hedge({ delay: infinity, budget: retryBudget() });
     bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 0, queueTimeout: 0, timeout: infinity });
     bulkhead({ maxConcurrentCalls: infinity, queueTimeout: infinity });
+    rateLimiter({ maxCalls: 1, interval: 0.1, burstSize: 1, maxQueueSize: 0, queueTimeout: 0 });
+    rateLimiter({ queueTimeout: infinity, maxRetryAfter: infinity });
     throttle({ minSuccessRatio: 1, maxRejectionRatio: 1, aggression: 1, minimumCalls: 0 });
     failover({ ...target, slowStartDuration: 0, slowStartRatio: 1, panicRatio: 1 });
     outlierDetection({ failureThreshold: false, successRate: false, failureShare: false });

@@ -6,7 +6,7 @@
  * half-open circuit is the exception: it has its answer with the first sign of life, and a stream that
  * lives for hours would keep the circuit half-open for as long.
  */
-import type { Call, Guard, Outcome } from '@resil/core';
+import type { Call, Guard, LayerDescription, Outcome } from '@resil/core';
 
 /** What a guard around a stream has to know of it. */
 export interface StreamProgress {
@@ -39,6 +39,7 @@ export class StreamGuard implements Guard<Held> {
   readonly name: string;
   readonly clock: unknown;
   readonly emitter: unknown;
+  readonly describe?: () => LayerDescription;
   readonly #guard: Guard;
   readonly #progressOf: ProgressOf;
 
@@ -47,6 +48,8 @@ export class StreamGuard implements Guard<Held> {
     const { clock, emitter } = guard as LayerParts;
     this.clock = clock;
     this.emitter = emitter;
+    const describe = guard.describe?.bind(guard);
+    if (describe !== undefined) this.describe = describe;
     this.#guard = guard;
     this.#progressOf = progressOf;
   }
