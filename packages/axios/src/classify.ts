@@ -16,7 +16,7 @@ import {
 import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import { isConsumedBySending, release } from './body.js';
 import { systemWallClock, type WallClock } from './clock.js';
-import { headerOf } from './headers.js';
+import { type HeaderSource, headerOf } from './headers.js';
 import { serverDelay } from './retry-after.js';
 
 declare module '@resil/core' {
@@ -111,7 +111,12 @@ export function isIdempotent(config: Partial<InternalAxiosRequestConfig> | undef
   if (said !== undefined) return said;
   const method = config.method ?? 'get';
   if (IDEMPOTENT_METHODS.has(method) || IDEMPOTENT_METHODS.has(method.toLowerCase())) return true;
-  return IDEMPOTENCY_HEADERS.some((name) => headerOf(config.headers, name));
+  return hasIdempotencyKey(config.headers);
+}
+
+/** Whether a key lets the server know the request again. */
+export function hasIdempotencyKey(headers: HeaderSource): boolean {
+  return IDEMPOTENCY_HEADERS.some((name) => headerOf(headers, name));
 }
 
 /** Whether the request's body can be sent again. */

@@ -4,11 +4,17 @@
  * used as it is, for all attempts, so that what interceptors keep about it stays true; only an attempt
  * that is sent beside another one has a copy.
  */
-import { type Call, type CallAttributes, type CallOptions, isResilienceError } from '@resil/core';
+import {
+  type Call,
+  type CallAttributes,
+  type CallOptions,
+  contextHeaders,
+  isResilienceError,
+} from '@resil/core';
 import type { AxiosAdapter, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import { attempt, type Sending } from './attempt.js';
 import { release } from './body.js';
-import { type HttpAttributes, isIdempotent, isReplayable } from './classify.js';
+import { type HttpAttributes, hasIdempotencyKey, isIdempotent, isReplayable } from './classify.js';
 import type { AxiosHost } from './host.js';
 import { describeRefusal } from './refusal.js';
 import { signalOf } from './signals.js';
@@ -17,6 +23,7 @@ import { signalOf } from './signals.js';
 export interface ExchangeSettings {
   readonly host: AxiosHost;
   readonly deadlineHeader: string | undefined;
+  readonly sendContext: boolean;
 }
 
 /** One request, as options of its call and, under `http`, as its attributes. Not shared between requests. */
@@ -92,7 +99,8 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     this.#begun = true;
     const base: unknown = call.endpoint?.target;
     if (typeof base === 'string') config.baseURL = base;
-    const { deadlineHeader } = this.#settings;
+    const { deadlineHeader, sendContext } = this.#settings;
+    if (sendContext) tellContext(config, call);
     if (deadlineHeader !== undefined && call.deadline !== Infinity) {
       config.headers.set(deadlineHeader, String(Math.floor(call.remaining())));
     }
@@ -216,6 +224,17 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     // axios itself makes a cancellation of whatever comes out of an adapter once its signal is aborted.
     return error === this.signal.reason || isCancel(error) || this.config.signal?.aborted === true;
   }
+}
+
+/**
+ * Tells the server what it works for, where there is an ambient context. That a request is idempotent
+ * by its key is its server's business alone: what it calls in turn has no such key.
+ */
+function tellContext(config: InternalAxiosRequestConfig, call: Call): void {
+  const { headers } = config;
+  const told = contextHeaders(call, hasIdempotencyKey(headers) ? { idempotent: undefined } : {});
+  if (told === undefined) return;
+  for (const [name, value] of Object.entries(told)) headers.set(name, value);
 }
 
 /** An error of an attempt that had a copy shows the request's own config. */

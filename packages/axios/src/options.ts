@@ -93,6 +93,13 @@ export interface ResilientOptions extends Omit<StandardOptions, 'key'> {
    * rounded down, so that it can drop work nobody waits for. Default: none is sent.
    */
   readonly deadlineHeader?: string | undefined;
+  /**
+   * Whether the server is told what it works for, where there is an ambient context, such as that of
+   * `@resil/context`: the headers `resil-deadline` and `resil-context`. Say `false` for servers of others.
+   *
+   * @defaultValue `resilientDefaults.sendContext` (true)
+   */
+  readonly sendContext?: boolean | undefined;
   /** Keys kept at most. @defaultValue 10,000 */
   readonly maxKeys?: number | undefined;
   /** Milliseconds without use after which a key is forgotten. @defaultValue 600,000 */
@@ -104,10 +111,12 @@ export interface ResilientOptions extends Omit<StandardOptions, 'key'> {
 /** Defaults of `resilient`, beside `standardDefaults` of `@resil/core`. */
 export const resilientDefaults: {
   readonly name: string;
+  readonly sendContext: boolean;
   readonly maxKeys: number;
   readonly idleTimeout: number;
 } = Object.freeze({
   name: 'axios',
+  sendContext: true,
   maxKeys: keyedDefaults.maxKeys,
   idleTimeout: keyedDefaults.idleTimeout,
 });
@@ -131,6 +140,7 @@ const optionRules: OptionRules<ResilientOptions> = {
     test: (value) => typeof value === 'string' && /^[!#$%&'*+.^_`|~\w-]+$/.test(value),
     text: 'the name of a header',
   },
+  sendContext: flagRule,
   maxKeys: countRule(1),
   idleTimeout: positiveDurationRule(true),
   wallClock: functionRule,
@@ -191,6 +201,7 @@ export function standardOptionsFor(
     failover: _failover,
     pipeline: _pipeline,
     deadlineHeader: _deadlineHeader,
+    sendContext: _sendContext,
     maxKeys: _maxKeys,
     idleTimeout: _idleTimeout,
     wallClock: _wallClock,

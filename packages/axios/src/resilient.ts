@@ -42,6 +42,7 @@ import {
   checkRequestResilience,
   checkResilientOptions,
   type ResilientOptions,
+  resilientDefaults,
   standardOptionsFor,
 } from './options.js';
 
@@ -106,7 +107,8 @@ class Protection {
   constructor(host: AxiosHost, options: ResilientOptions, instanceDefaults: Axios['defaults']) {
     this.host = host;
     this.#keyOf = options.key ?? destinationOf;
-    this.#settings = { host, deadlineHeader: options.deadlineHeader };
+    const { deadlineHeader, sendContext = resilientDefaults.sendContext } = options;
+    this.#settings = { host, deadlineHeader, sendContext };
     const { maxKeys, idleTimeout, clock } = options;
     const {
       pipeline: made,

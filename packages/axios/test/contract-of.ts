@@ -23,6 +23,7 @@ export function describeContract(axios: AxiosStatic, adapter: string): void {
       ),
     received: (service) => service.counters().hits,
     badOptions: [
+      [{ sendContext: 'yes' }, /resilient\.sendContext must be one of true, false.*yes/],
       [{ deadlineHeader: 'two words' }, /resilient\.deadlineHeader .* header.*two words/],
       [{ key: 'orders' }, /resilient\.key must be a function/],
       [{ pipeline: 1 }, /resilient\.pipeline must be a function/],

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type AmbientContext,
   type AmbientProvider,
+  ambientDeadline,
   contextHeaders,
   provideAmbient,
 } from './ambient.js';
@@ -97,6 +98,25 @@ describe('an ambient context', () => {
       { deadline: 100, priority: 4 },
     );
     expect(seen).toEqual({ deadline: 30, priority: 4 });
+  });
+
+  it('does not hand down that a call must not be repeated: its parts may', async () => {
+    const operation = vi.fn(fail);
+    const call = pipeline({ clock }).execute(() => retryOf().execute(operation), {
+      idempotent: false,
+    });
+    await expect(clock.runUntilSettled(call)).rejects.toBe(down);
+    expect(operation).toHaveBeenCalledTimes(3);
+  });
+
+  it('tells its deadline to who asks', () => {
+    const other = new VirtualClock({ now: 1_000 });
+    storage.run({ deadline: 20, clock }, () => {
+      expect([ambientDeadline(clock), ambientDeadline(other)]).toEqual([20, 1_020]);
+    });
+    expect(ambientDeadline(clock)).toBe(Infinity);
+    end();
+    expect(storage.run({ deadline: 20, clock }, () => ambientDeadline(clock))).toBe(Infinity);
   });
 
   it('ends with its provider, which the former one follows', async () => {

@@ -61,6 +61,11 @@ export function contextHeaders(
   return ambientProvider?.headers({ ...handedDown(call as CallState), ...overrides });
 }
 
+/** When the work that asks must have ended, on `clock`; `Infinity` if it need not. For adapters. */
+export function ambientDeadline(clock: Clock): number {
+  return deadlineOn(clock, ambientProvider?.current() ?? {});
+}
+
 /** @internal What the operation of a call hands down. */
 export function handedDown(call: CallState): AmbientContext {
   const { ambient, repeated, options } = call.root;
@@ -68,7 +73,8 @@ export function handedDown(call: CallState): AmbientContext {
     deadline: call.deadline,
     clock: call.clock,
     priority: options?.priority ?? ambient?.priority,
-    idempotent: call.idempotent,
+    // That the whole must not be repeated says nothing of its parts.
+    idempotent: call.idempotent === true || undefined,
     retried: repeated || ambient?.retried === true,
     attributes: ambient?.attributes,
   };

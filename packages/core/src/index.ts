@@ -11,6 +11,7 @@ export {
 export {
   type AmbientContext,
   type AmbientProvider,
+  ambientDeadline,
   contextHeaders,
   provideAmbient,
 } from './ambient.js';
