@@ -223,6 +223,14 @@ export interface FallbackEvent {
   readonly error: unknown;
 }
 
+/** A call shares the flight of one before it. */
+export interface CoalesceEvent {
+  readonly type: 'coalesce.joined';
+  readonly strategy: string;
+  /** Calls that wait for the flight, this one included. */
+  readonly waiting: number;
+}
+
 /** Why an endpoint was ejected. */
 export type EndpointEjectionReason = 'consecutive-failures' | 'success-rate' | 'failure-share';
 
@@ -327,6 +335,7 @@ export type ResilienceEventInput =
   | ThrottleEvent
   | TimeoutEvent
   | FallbackEvent
+  | CoalesceEvent
   | EndpointEvent
   | ConsumerEvent;
 

@@ -21,6 +21,7 @@ export { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from '.
 // Bulkhead
 export { Bulkhead, type BulkheadOptions, bulkhead, bulkheadDefaults } from './bulkhead.js';
 export type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
+export type { KeyFunction } from './call-key.js';
 export { Cancellation } from './cancellation.js';
 // Circuit breaker
 export { CircuitBreaker, circuitBreaker } from './circuit-breaker.js';
@@ -33,6 +34,8 @@ export {
 } from './circuit-breaker-options.js';
 // Time, chance and waiting
 export { type Clock, systemClock } from './clock.js';
+// Coalesce
+export { Coalesce, type CoalesceOptions, coalesce, coalesceDefaults } from './coalesce.js';
 // Budgets
 export {
   ConcurrencyBudget,
@@ -78,6 +81,7 @@ export type {
   CallEvent,
   CircuitEvent,
   CircuitReason,
+  CoalesceEvent,
   ConsumerEvent,
   ConsumerPauseReason,
   EndpointEjectionReason,

@@ -4,6 +4,7 @@ import {
   bulkhead,
   type Call,
   circuitBreaker,
+  coalesce,
   failover,
   fallback,
   hedge,
@@ -640,6 +641,44 @@ describe('composition', () => {
     }
     await clock.advance(20);
     expect(clock.pending).toBe(0);
+  });
+
+  describe('timeout > coalesce > retry > bulkhead', () => {
+    it('retries once for all, takes one permit, and each caller has its own time', async () => {
+      const budget = retryBudget({ clock });
+      const permits = bulkhead({ maxConcurrentCalls: 1 });
+      const calls = pipeline(
+        { clock },
+        timeout({ duration: 250 }),
+        coalesce(),
+        retry({ maxAttempts: 3, baseDelay: 100, backoff: 'constant', jitter: 'none', budget }),
+        permits,
+      );
+      const operation = failing(2);
+      const early = calls.execute<string>(operation, { key: 'a' });
+      await clock.advance(60);
+      const late = calls.execute<string>(operation, { key: 'a', deadline: clock.now() + 100 });
+      const refused = late.catch((error: unknown) => isResilienceError(error) && error.code);
+      await expect(clock.runUntilSettled(refused)).resolves.toBe('RESIL_TIMEOUT');
+      expect(clock.now()).toBe(160);
+      await expect(clock.runUntilSettled(early)).resolves.toBe('attempt 3');
+      expect(clock.now()).toBe(200);
+      expect(operation).toHaveBeenCalledTimes(3);
+      expect(budget.describe().counters).toEqual({ deposits: 1, withdrawals: 2, refused: 0 });
+      expect(permits.running).toBe(0);
+    });
+
+    it('aborts the retries when the last caller has run out of time', async () => {
+      const shared = coalesce();
+      const calls = pipeline({ clock }, timeout({ duration: 150 }), shared, again(5));
+      const operation = failing(5);
+      const settled = Promise.allSettled([1, 2].map(() => calls.execute(operation, { key: 'a' })));
+      await clock.runUntilSettled(settled);
+      expect(clock.now()).toBe(150);
+      await clock.advance(1_000);
+      expect(operation).toHaveBeenCalledTimes(2);
+      expect([shared.flights, clock.pending]).toEqual([0, 0]);
+    });
   });
 });
 

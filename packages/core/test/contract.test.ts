@@ -4,6 +4,7 @@ import {
   adaptiveLimiter,
   bulkhead,
   circuitBreaker,
+  coalesce,
   concurrencyBudget,
   failover,
   fallback,
@@ -125,20 +126,6 @@ describeLayerContract({
 
 describeLayerContract({
   runner,
-  name: 'rateLimiter',
-  create: ({ clock }) => rateLimiter({ clock, maxCalls: 1_000, interval: 1, burstSize: 1_000 }),
-  waits: [
-    {
-      create: ({ clock }) =>
-        rateLimiter({ clock, maxCalls: 1, interval: HOUR, queueTimeout: Infinity }),
-      wait: { name: 'its turn', arrange: (execute) => void execute(() => 1) },
-    },
-  ],
-  refuses: [[() => rateLimiter({ maxCalls: 0 }), /maxCalls.*0/]],
-});
-
-describeLayerContract({
-  runner,
   name: 'rateLimiter that observes',
   create: ({ clock }) => rateLimiter({ clock, maxCalls: 1, interval: HOUR, mode: 'observe' }),
 });
@@ -204,6 +191,28 @@ describeLayerContract({
     fallback((error) => {
       throw error;
     }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'coalesce of calls without a key',
+  create: () => coalesce(),
+  refuses: [[() => coalesce({ key: 'mine' as never }), /coalesce\.key.*'mine'/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'coalesce of calls that differ',
+  create: () => {
+    let calls = 0;
+    return coalesce({ key: () => String(calls++) });
+  },
+  waits: [
+    {
+      create: () => coalesce({ key: () => 'same' }),
+      wait: { name: 'the flight of another', arrange: (execute) => void execute(forEver) },
+    },
+  ],
 });
 
 describeLayerContract({
