@@ -24,8 +24,10 @@ export interface OutboxRounds {
   readonly random: () => number;
   /** Keeps the outbox in a table of it; in a file without. */
   readonly postgres?: PostgresServer | undefined;
-  /** Told after each round. */
-  readonly onRound?: (round: number, accepted: number) => void;
+  /** Looks at what is there after so many rounds, too, and not only after the last. */
+  readonly checkEvery?: number;
+  /** Told after each round; with the outcome so far when it was looked at. */
+  readonly onRound?: (round: number, accepted: number, outcome?: OutboxOutcome) => void;
 }
 
 const child = new URL('./outbox-child.mjs', import.meta.url).pathname;
@@ -36,7 +38,7 @@ const NUMBERS = 1_000_000;
 /** Runs rounds, then lets everything be sent, and looks at what is there. */
 export async function outboxRounds(
   lab: TestCluster,
-  { rounds, random, postgres, onRound }: OutboxRounds,
+  { rounds, random, postgres, checkEvery = rounds, onRound }: OutboxRounds,
 ): Promise<OutboxOutcome> {
   const topic = await lab.topic(2);
   const folder = await mkdtemp(join(tmpdir(), 'resil-outbox-'));
@@ -58,6 +60,11 @@ export async function outboxRounds(
     broken = false;
     await lab.cluster.heal([topic]);
   };
+  const check = async (): Promise<OutboxOutcome> => {
+    await heal();
+    await service('drain', 0).ended;
+    return { accepted: accepted.length, refused, ...(await look(lab, topic, accepted)) };
+  };
   try {
     for (let round = 0; round < rounds; round += 1) {
       const running = service('run', round * NUMBERS);
@@ -72,11 +79,10 @@ export async function outboxRounds(
       for (const number of told.accepted) accepted.push(number);
       // Every other time the next service finds what this one found last.
       if (broken && random() < 0.5) await heal();
-      onRound?.(round + 1, accepted.length);
+      const looks = (round + 1) % checkEvery === 0 && round + 1 < rounds;
+      onRound?.(round + 1, accepted.length, looks ? await check() : undefined);
     }
-    await heal();
-    await service('drain', 0).ended;
-    return { accepted: accepted.length, refused, ...(await look(lab, topic, accepted)) };
+    return await check();
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

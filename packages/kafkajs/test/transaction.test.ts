@@ -1,6 +1,9 @@
+import type { KafkaNode } from '@resil/testbed';
+import type { Transaction } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { transaction } from '../src/index.js';
-import { describeKafka, QUICK, rejection } from './cluster.js';
+import { describeKafka, QUICK, rejection, type TestCluster } from './cluster.js';
+import { API, WatchedSockets } from './sockets.js';
 
 const CLIENT = { ...QUICK, requestTimeout: 1_000 };
 let ids = 0;
@@ -133,6 +136,131 @@ describeKafka('transactions', { nodes: 1 }, (lab) => {
     expect((await rejection(transaction(producer, async () => {}, options))).message).toMatch(
       /maxAttempts.*0/,
     );
+  });
+});
+
+/** The broker that keeps a transactional id: `abs(hash) % partitions`, as Kafka's TransactionStateManager does. */
+async function coordinatorOf(lab: TestCluster, id: string): Promise<KafkaNode> {
+  const { topics } = await lab.cluster.withAdmin((admin) =>
+    admin.fetchTopicMetadata({ topics: ['__transaction_state'] }),
+  );
+  const partitions = topics[0]?.partitions ?? [];
+  const hash = [...id].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) | 0, 0);
+  const at = Math.abs(hash) % partitions.length;
+  const leader = partitions.find(({ partitionId }) => partitionId === at)?.leader;
+  return lab.cluster.node(leader as number);
+}
+
+/** A process that is dead refuses connections; the proxy in front of it must too. */
+async function crash(node: KafkaNode): Promise<void> {
+  await node.kill();
+  await node.proxy.set({ mode: 'refuse' });
+  node.proxy.resetConnections();
+}
+
+/** What happens to the coordinator while the end is on its way; `late` is what goes on when it has left. */
+interface EndFault {
+  readonly name: string;
+  before(node: KafkaNode): Promise<unknown>;
+  late?(node: KafkaNode): Promise<unknown>;
+}
+
+const ends: readonly EndFault[] = [
+  {
+    name: 'its coordinator is killed',
+    // It might answer before it dies.
+    before: (node) => node.proxy.set({ response: { mode: 'black-hole' } }),
+    late: async (node) => {
+      await new Promise((done) => setTimeout(done, 5));
+      await crash(node);
+    },
+  },
+  {
+    name: 'the answer is cut',
+    before: (node) => node.proxy.set({ cut: { direction: 'response', afterBytes: 0 } }),
+  },
+  { name: 'its coordinator freezes', before: (node) => node.pause() },
+];
+
+describeKafka('the end of a transaction on three brokers', { nodes: 3 }, (lab) => {
+  async function started() {
+    const topic = await lab.topic(3);
+    const sockets = new WatchedSockets();
+    const client = { ...CLIENT, socketFactory: sockets.factory };
+    const own = config();
+    const options = { attemptTimeout: 60_000, circuitBreaker: false } as const;
+    const producer = await lab.producer(options, own, client);
+    const send = (tx: Transaction, name: string) =>
+      tx.send({
+        topic,
+        messages: [0, 1, 2].map((partition) => ({ partition, value: `${name}${partition}` })),
+      });
+    await transaction(producer, (tx) => send(tx, 'first'));
+    const coordinator = await coordinatorOf(lab, own.transactionalId);
+    let left = 0;
+    let late: Promise<unknown> | undefined;
+    const whenEndLeaves = (fault: EndFault) =>
+      sockets.before((apiKey) => {
+        if (apiKey !== API.endTxn) return undefined;
+        left += 1;
+        sockets.before(undefined);
+        const before = fault.before(coordinator);
+        late = before.then(() => fault.late?.(coordinator));
+        return before;
+      });
+    const end = async (name: string): Promise<string[]> => {
+      await late;
+      await lab.cluster.heal([topic]);
+      await transaction(producer, (tx) => send(tx, 'last'), { maxAttempts: 10 });
+      const values = await lab.values(topic);
+      expect(values.filter((value) => /^(first|last)/.test(value))).toHaveLength(6);
+      return values.filter((value) => value.startsWith(name)).sort();
+    };
+    return { producer, coordinator, send, whenEndLeaves, left: () => left, end };
+  }
+
+  it('commits once when its coordinator is killed before the commit', async () => {
+    const { producer, coordinator, send, end } = await started();
+    let runs = 0;
+    await transaction(
+      producer,
+      async (tx) => {
+        runs += 1;
+        await send(tx, `run ${runs} `);
+        if (runs === 1) await crash(coordinator);
+      },
+      { maxAttempts: 10, baseDelay: 500 },
+    );
+    const committed = await end('run');
+    expect(committed).toEqual([0, 1, 2].map((partition) => `run ${runs} ${partition}`));
+  });
+
+  it.each(ends)(
+    'says that the outcome is unknown when the commit has left and $name',
+    async (fault) => {
+      const { producer, send, whenEndLeaves, left, end } = await started();
+      let runs = 0;
+      const failed = transaction(producer, async (tx) => {
+        runs += 1;
+        await send(tx, 'unknown ');
+        whenEndLeaves(fault);
+      });
+      expect(await rejection(failed)).toMatchObject({ code: 'RESIL_OUTCOME_UNKNOWN' });
+      expect([runs, left()]).toEqual([1, 1]);
+      const found = await end('unknown');
+      console.log(`a commit of unknown outcome: ${found.length} of 3 messages were committed`);
+      expect([0, 3]).toContain(found.length);
+    },
+  );
+
+  it.each(ends)('writes nothing and goes on when the abort has left and $name', async (fault) => {
+    const { producer, send, whenEndLeaves, left, end } = await started();
+    const tx = await producer.transaction();
+    await send(tx, 'aborted ');
+    whenEndLeaves(fault);
+    expect((await rejection(tx.abort())).name).toMatch(/^KafkaJS/);
+    expect(left()).toBe(1);
+    expect(await end('aborted')).toEqual([]);
   });
 });
 

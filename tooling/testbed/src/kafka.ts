@@ -12,7 +12,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -126,7 +126,9 @@ export class KafkaCluster {
     const deadline = performance.now() + START_TIMEOUT;
     for (;;) {
       for (const node of running) node.check();
-      if (await this.#complete(running.length, topics)) return;
+      // The others list a node that was killed until its session ends, also one that is not back yet.
+      const back = await Promise.all(running.map((node) => listens(node.directAddress)));
+      if (back.every(Boolean) && (await this.#complete(running.length, topics))) return;
       if (performance.now() > deadline) {
         const logs = this.nodes.map((node) => `node ${node.id}:\n${node.log.join('\n')}`);
         throw new KafkaUnavailableError(
@@ -214,6 +216,17 @@ export class KafkaCluster {
       await admin.disconnect().catch(() => {});
     }
   }
+}
+
+async function listens(address: string): Promise<boolean> {
+  const [host, port] = address.split(':');
+  const socket = connect({ host, port: Number(port) });
+  return once(socket, 'connect')
+    .then(
+      () => true,
+      () => false,
+    )
+    .finally(() => socket.destroy());
 }
 
 function settingsFor(nodes: 1 | 3): Record<string, string | number | boolean> {

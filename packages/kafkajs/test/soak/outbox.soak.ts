@@ -19,8 +19,12 @@ describeKafka(`an outbox, ${ROUNDS} rounds, seed ${SEED}`, { nodes: 1 }, (lab) =
         rounds: ROUNDS,
         random: seededRandom(SEED),
         postgres,
-        onRound: (round, accepted) =>
-          writeSync(2, `${kind}: round ${round} of ${ROUNDS}, ${accepted} accepted\n`),
+        checkEvery: 20,
+        onRound: (round, accepted, found) =>
+          writeSync(
+            2,
+            `${kind}: round ${round} of ${ROUNDS}, ${accepted} accepted${found ? `: ${JSON.stringify(found)}` : ''}\n`,
+          ),
       });
       rows[`${kind}, ${ROUNDS} rounds`] = outcome;
       console.table(rows);
