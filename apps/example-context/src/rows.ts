@@ -27,11 +27,11 @@ export const rows: readonly Row[] = [
   },
   {
     name: 'three attempts, a budget of 0.1',
-    calls: 400,
+    calls: 200,
     client: () => ({
       ...nothingElse,
       retry: { ...delays, budget: retryBudget({ ratio: 0.1, minPerSecond: 0 }) },
     }),
   },
-  { name: 'the standard pipeline', calls: 400, client: () => ({ retry: delays }) },
+  { name: 'the standard pipeline', calls: 200, client: () => ({ retry: delays }) },
 ];

@@ -21,25 +21,26 @@ describe('three services in a row, of which the last is down', () => {
 
   it('add what the outermost budget allows, and no more', async () => {
     const { client } = budgeted;
-    const { a, b, c } = await callThrough(400, { client, context: true });
-    expect([a, b, c]).toEqual([440, 440, 440]);
+    const { a, b, c } = await callThrough(200, { client, context: true });
+    expect([a, b, c]).toEqual([220, 220, 220]);
   });
 
   it('add less still with the standard pipeline', async () => {
     const { client } = whole;
-    const { c } = await callThrough(400, { client, context: true });
+    const { c } = await callThrough(200, { client, context: true });
     expect(c).toBeGreaterThan(0);
-    expect(c).toBeLessThanOrEqual(400 * 1.1);
+    expect(c).toBeLessThanOrEqual(200 * 1.1);
   });
 });
 
+// Thousands of requests through three servers: a machine that is busy needs its time.
 it('prints what the README shows', async () => {
   const file = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [file('dist/index.js')]);
   expect(stdout).toMatch(/three attempts, nothing else +40 +27\.00× +3\.00×/);
-  expect(stdout).toMatch(/three attempts, a budget of 0\.1 +400 +1\.\d\d× +1\.10×/);
+  expect(stdout).toMatch(/three attempts, a budget of 0\.1 +200 +1\.\d\d× +1\.10×/);
   const readme = await readFile(file('README.md'), 'utf8');
   for (const line of stdout.trimEnd().split('\n')) {
     expect(readme).toContain(line.replace(/ {2,}.*$/, ''));
   }
-});
+}, 120_000);

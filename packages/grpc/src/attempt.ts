@@ -42,7 +42,7 @@ export interface AttemptOwner {
   readonly message: unknown;
   readonly messageContext: MessageContext;
   /** Metadata of the next attempt, which interceptors further in may change. */
-  metadataFor(attempt: number): Metadata;
+  metadataFor(call: Call): Metadata;
   /** An attempt brought an answer. */
   answered(): void;
   /** What a stream brings after it was adopted. */
@@ -96,7 +96,7 @@ export class Attempt implements InterceptingListener {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const metadata = owner.metadataFor(call.attempt);
+    const metadata = owner.metadataFor(call);
     if (owner.unconnected && call.deadline !== Infinity) waitForReady(metadata);
     owner.unconnected = false;
     this.#stopListening = call.onAbort((reason) => this.abort(reason));

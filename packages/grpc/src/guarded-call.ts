@@ -3,7 +3,7 @@
  * it, what may abort it, and how it ends, which is once and never as a throw.
  */
 import type { InterceptorOptions, Metadata, NextCall, StatusObject } from '@grpc/grpc-js';
-import { type CallAttributes, type CallOptions, Cancellation } from '@resil/core';
+import { ambientDeadline, type CallAttributes, type CallOptions, Cancellation } from '@resil/core';
 import { followParent, followSignal } from './aborts.js';
 import type { GrpcAttributes } from './classify.js';
 import { hostDeadline, toClock, toWall } from './deadlines.js';
@@ -54,7 +54,12 @@ export abstract class GuardedCall implements CallOptions, GrpcAttributes {
     const ofHost = hostDeadline(options);
     const ofStream =
       route.streamTimeout === undefined ? Infinity : clock.now() + route.streamTimeout;
-    this.deadline = Math.min(toClock(clock, ofHost), said?.deadline ?? Infinity, ofStream);
+    this.deadline = Math.min(
+      toClock(clock, ofHost),
+      said?.deadline ?? Infinity,
+      ofStream,
+      ambientDeadline(clock),
+    );
     this.wallDeadline = toWall(clock, this.deadline);
   }
 

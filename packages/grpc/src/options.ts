@@ -78,6 +78,13 @@ export interface InterceptorSettings extends Omit<StandardOptions, 'key'> {
    * @defaultValue `grpcDefaults.streamTimeout` (false)
    */
   readonly streamTimeout?: number | false | undefined;
+  /**
+   * Whether the server is told what it works for, where there is an ambient context, such as that of
+   * `@resil/context`: in the metadata `resil-context`. Say `false` for servers of others.
+   *
+   * @defaultValue `grpcDefaults.sendContext` (true)
+   */
+  readonly sendContext?: boolean | undefined;
   /** Makes the pipeline of a key, instead of the standard one; the options of the standard pipeline are then refused. */
   readonly pipeline?: ((key: string) => Pipeline) | undefined;
   /** Keys kept at most. @defaultValue 10,000 */
@@ -106,6 +113,7 @@ export const grpcDefaults: {
   readonly name: string;
   readonly key: GrpcKey;
   readonly streamTimeout: false;
+  readonly sendContext: boolean;
   readonly health: boolean;
   readonly maxKeys: number;
   readonly idleTimeout: number;
@@ -113,6 +121,7 @@ export const grpcDefaults: {
   name: 'grpc',
   key: 'service',
   streamTimeout: false,
+  sendContext: true,
   health: false,
   maxKeys: keyedDefaults.maxKeys,
   idleTimeout: keyedDefaults.idleTimeout,
@@ -131,6 +140,7 @@ const ownRules: OptionRules<Omit<InterceptorSettings, keyof typeof partRules>> =
     booleanRule,
   ),
   streamTimeout: eitherRule(positiveDurationRule(), oneOfRule(false)),
+  sendContext: booleanRule,
   pipeline: functionRule,
   maxKeys: countRule(1),
   idleTimeout: positiveDurationRule(true),

@@ -24,6 +24,8 @@ export interface Route {
   readonly idempotent: boolean;
   /** Milliseconds that its streams may live. */
   readonly streamTimeout: number | undefined;
+  /** Whether its server is told what it works for. */
+  readonly sendContext: boolean;
 }
 
 /** Paths are a program's own and few; a client that makes them up must not fill the memory. */
@@ -94,13 +96,14 @@ export class Protection {
   }
 
   #describe(method: GrpcMethod): Route {
-    const { streamTimeout } = this.#options;
+    const { streamTimeout, sendContext = grpcDefaults.sendContext } = this.#options;
     return {
       method,
       key: this.#keyOf(method),
       name: method.path.slice(1),
       idempotent: this.#isIdempotent(method),
       streamTimeout: streamTimeout === false || method.kind === 'unary' ? undefined : streamTimeout,
+      sendContext,
     };
   }
 

@@ -7,6 +7,7 @@ import type { Metadata, StatusObject } from '@grpc/grpc-js';
 import type { Call, Outcome } from '@resil/core';
 import { AnswerStream, messagesOf } from './answer-stream.js';
 import { Attempt, type AttemptOwner } from './attempt.js';
+import { tellContext } from './context-metadata.js';
 import { type CallSetup, GuardedCall } from './guarded-call.js';
 import {
   emptyMetadata,
@@ -92,9 +93,11 @@ export class ReplayableCall extends GuardedCall implements HostCall, AttemptOwne
     return this.wallDeadline;
   }
 
-  metadataFor(attempt: number): Metadata {
+  metadataFor(call: Call): Metadata {
+    const { attempt } = call;
     const metadata = this.metadata.clone();
     if (attempt > 1) metadata.set(PREVIOUS_ATTEMPTS, String(attempt - 1));
+    if (this.setup.route.sendContext) tellContext(metadata, call);
     return metadata;
   }
 

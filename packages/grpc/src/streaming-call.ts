@@ -7,6 +7,7 @@
 import type { InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js';
 import type { Admission, Outcome } from '@resil/core';
 import { cancelHost } from './attempt.js';
+import { tellContext } from './context-metadata.js';
 import { CutListener } from './cut-listener.js';
 import { GuardedCall } from './guarded-call.js';
 import type { HostCall, HostListener, MessageContext } from './host.js';
@@ -107,6 +108,7 @@ export class StreamingCall
       );
       this.#host = host;
       this.maybeSent = true;
+      if (this.setup.route.sendContext) tellContext(this.metadata, admission.call);
       host.start(this.metadata, new CutListener(this));
       this.#stopListening = admission.call.onAbort((reason) => cancelHost(host, reason));
       this.#unwritten = [];

@@ -10,6 +10,7 @@ const badOptions: (readonly [object, RegExp])[] = [
   [{ idempotent: 'GetStock' }, /\.idempotent must be an array of paths.*'GetStock'/],
   [{ idempotent: ['GetStock'] }, /\.idempotent must be an array of paths/],
   [{ streamTimeout: 0 }, /\.streamTimeout .*above 0.*got 0/],
+  [{ sendContext: 'yes' }, /\.sendContext must be true or false.*'yes'/],
   [{ pipeline: 1 }, /\.pipeline must be a function/],
   [{ pipeline: () => undefined, retry: false }, /\.retry must be left out/],
   [{ maxKeys: 0 }, /\.maxKeys .*at least 1/],
