@@ -1,6 +1,13 @@
 /** Sends through a pipeline: what `send` and `sendBatch` of producers and of transactions have in common. */
-import { type Call, isResilienceError, OutcomeUnknownError, type Pipeline } from '@resil/core';
+import {
+  ambientDeadline,
+  type Call,
+  isResilienceError,
+  OutcomeUnknownError,
+  type Pipeline,
+} from '@resil/core';
 import type { ProducerBatch, ProducerRecord, RecordMetadata } from 'kafkajs';
+import { tellingContext } from './context-headers.js';
 import type { KafkaCallState } from './options.js';
 import type { Outbox, Ticket } from './outbox.js';
 import { BehindOutboxError } from './outbox-options.js';
@@ -13,6 +20,8 @@ export interface SenderParts {
   pipeline(topics: readonly string[], key: string | undefined): Pipeline;
   /** Begins to send. */
   begin(request: SendRequest): Parts;
+  /** Whether who reads a record is told what it was made for. */
+  readonly sendContext: boolean;
   /** Keeps what can't be sent. */
   readonly outbox?: Outbox | undefined;
   /** Lets nothing overtake what goes into the outbox. */
@@ -61,6 +70,7 @@ async function execute(
   const state: KafkaCallState = { operation: 'send', sent: false, ...keep };
   const { signal, deadline, priority, idempotent, key } = request.resilience;
   const pipeline = parts.pipeline(topics, key);
+  const workDeadline = ambientDeadline(pipeline.clock);
   const options = {
     signal,
     deadline,
@@ -74,7 +84,8 @@ async function execute(
     return await pipeline.execute((call) => {
       // It waited for its turn, and one before it was kept meanwhile.
       if (ticket?.behind === true) throw new BehindOutboxError();
-      return sendOnce(parts, request, call, state);
+      const told = parts.sendContext ? tellingContext(request, call, workDeadline) : request;
+      return sendOnce(parts, told, call, state);
     }, options);
   } catch (error) {
     if (!state.sent || !isResilienceError(error) || error.code !== 'RESIL_TIMEOUT') throw error;

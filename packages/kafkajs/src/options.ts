@@ -45,6 +45,14 @@ export interface KafkaOptions extends Omit<StandardOptions, 'key' | 'fallback' |
    * messages and sends them when the broker is back.
    */
   readonly fallback?: StandardOptions['fallback'] | Outbox | undefined;
+  /**
+   * Whether who reads a record is told what it was made for, where there is an ambient context, such as
+   * that of `@resil/context`: the headers `resil-deadline` and `resil-context`. What goes through the
+   * outbox tells nothing.
+   *
+   * @defaultValue `kafkaDefaults.sendContext` (true)
+   */
+  readonly sendContext?: boolean | undefined;
   /** How the handlers of this client's consumers are treated. */
   readonly consumer?: ConsumerOptions | undefined;
 }
@@ -62,6 +70,7 @@ export const kafkaDefaults: {
     readonly maxQueueSize: number;
     readonly queueTimeout: number;
   };
+  readonly sendContext: boolean;
   readonly maxKeys: number;
 } = Object.freeze({
   name: 'kafka',
@@ -74,6 +83,7 @@ export const kafkaDefaults: {
   attemptTimeout: 15_000,
   // Sends of one partition wait for each other anyway, and go out together.
   bulkhead: Object.freeze({ maxConcurrentCalls: 1_000, maxQueueSize: 1_000, queueTimeout: 5_000 }),
+  sendContext: true,
   maxKeys: 1_000,
 });
 
@@ -129,19 +139,21 @@ export interface ResolvedKafkaOptions {
   readonly random: Random | undefined;
   readonly pipeline: ((key: string) => Pipeline) | undefined;
   readonly outbox: Outbox | undefined;
+  readonly sendContext: boolean;
   readonly consumer: ConsumerOptions;
   /** What is handed on to `standard`. */
   readonly standard: StandardOptions;
 }
 
 const rules: OptionRules<
-  Pick<KafkaOptions, 'name' | 'key' | 'keyBy' | 'clock' | 'pipeline' | 'consumer'>
+  Pick<KafkaOptions, 'name' | 'key' | 'keyBy' | 'clock' | 'pipeline' | 'sendContext' | 'consumer'>
 > = {
   name: nameRule,
   key: nameRule,
   keyBy: oneOfRule('cluster', 'topic'),
   clock: clockRule,
   pipeline: functionRule,
+  sendContext: booleanRule,
   consumer: objectRule('an options object'),
 };
 
@@ -161,7 +173,7 @@ export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new InvalidOptionError('resilient options', options, 'must be an object');
   }
-  const { keyBy, key, pipeline, consumer, fallback, ...rest } = options;
+  const { keyBy, key, pipeline, sendContext, consumer, fallback, ...rest } = options;
   const { hedge } = rest as StandardOptions;
   if (hedge !== undefined && hedge !== false) {
     throw new InvalidOptionError(
@@ -171,7 +183,7 @@ export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
     );
   }
   const { name = kafkaDefaults.name, clock, random, ...parts } = rest;
-  checkOptions('resilient', { name, key, keyBy, clock, pipeline, consumer }, rules);
+  checkOptions('resilient', { name, key, keyBy, clock, pipeline, sendContext, consumer }, rules);
   const outbox = isOutbox(fallback) ? fallback : undefined;
   const part = Object.entries({ ...parts, fallback }).find(([, value]) => value !== undefined);
   if (pipeline !== undefined && part !== undefined && part[0] !== 'classify') {
@@ -190,6 +202,7 @@ export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
     random,
     pipeline,
     outbox,
+    sendContext: sendContext ?? kafkaDefaults.sendContext,
     consumer: consumer ?? {},
     standard: {
       ...others,

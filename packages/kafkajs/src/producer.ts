@@ -80,6 +80,7 @@ function wrap(context: ProducerContext): Producer {
   const sender = guardedSender({
     pipeline: (topics, key): Pipeline => pipelines.for(topics, key),
     begin: ({ topicMessages, settings }) => router.send(topicMessages, settings),
+    sendContext: options.sendContext,
     outbox,
     halt: (topics) => router.refuse(topics, new BehindOutboxError()),
   });
@@ -166,6 +167,7 @@ export function wrapReadyProducer(
       withdraw: () => {},
       sent: true,
     }),
+    sendContext: options.sendContext,
     outbox,
   });
   outbox?.attach(send, options.clock);

@@ -64,7 +64,7 @@ async function begin(context: ProducerContext, pipeline: Pipeline): Promise<Tran
 }
 
 function wrapTransaction(
-  { renewable, partitions }: ProducerContext,
+  { renewable, partitions, options }: ProducerContext,
   pipeline: Pipeline,
   producer: Producer,
   transaction: Transaction,
@@ -80,6 +80,7 @@ function wrapTransaction(
   );
   const sender = guardedSender({
     pipeline: () => pipeline,
+    sendContext: options.sendContext,
     begin: ({ topicMessages, settings }) => router.send(topicMessages, settings),
   });
   const end = (work: () => Promise<void>): Promise<void> =>
