@@ -223,6 +223,24 @@ export interface FallbackEvent {
   readonly error: unknown;
 }
 
+/** What a cache does. `age` is that of the answer, in milliseconds. */
+export type CacheEvent =
+  | { readonly type: 'cache.hit'; readonly strategy: string; readonly age: number }
+  | { readonly type: 'cache.miss'; readonly strategy: string }
+  | {
+      readonly type: 'cache.stale';
+      readonly strategy: string;
+      readonly age: number;
+      /** Whether it is asked for anew meanwhile, or stands for an answer that could not be had. */
+      readonly reason: 'revalidate' | 'error';
+    }
+  | { readonly type: 'cache.stored'; readonly strategy: string; readonly duration: number }
+  | {
+      readonly type: 'cache.revalidation-failed';
+      readonly strategy: string;
+      readonly error: unknown;
+    };
+
 /** A call shares the flight of one before it. */
 export interface CoalesceEvent {
   readonly type: 'coalesce.joined';
@@ -336,6 +354,7 @@ export type ResilienceEventInput =
   | TimeoutEvent
   | FallbackEvent
   | CoalesceEvent
+  | CacheEvent
   | EndpointEvent
   | ConsumerEvent;
 

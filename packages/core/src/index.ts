@@ -20,6 +20,16 @@ export type { AttemptBudget, BudgetRefusal } from './attempt-budget.js';
 export { type Backoff, type BackoffSettings, backoffDelay, type Jitter } from './backoff.js';
 // Bulkhead
 export { Bulkhead, type BulkheadOptions, bulkhead, bulkheadDefaults } from './bulkhead.js';
+// Cache
+export { Cache, type CacheOptions, cache, cacheDefaults } from './cache.js';
+export {
+  type CachedAnswer,
+  type CacheStore,
+  MemoryStore,
+  type MemoryStoreOptions,
+  memoryStore,
+  memoryStoreDefaults,
+} from './cache-store.js';
 export type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 export type { KeyFunction } from './call-key.js';
 export { Cancellation } from './cancellation.js';
@@ -78,6 +88,7 @@ export {
 } from './errors.js';
 export type {
   BulkheadEvent,
+  CacheEvent,
   CallEvent,
   CircuitEvent,
   CircuitReason,

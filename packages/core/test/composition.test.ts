@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   bulkhead,
   type Call,
+  cache,
   circuitBreaker,
   coalesce,
   failover,
@@ -641,6 +642,27 @@ describe('composition', () => {
     }
     await clock.advance(20);
     expect(clock.pending).toBe(0);
+  });
+
+  describe('cache > coalesce > circuitBreaker', () => {
+    it('asks once for all who miss, and answers from memory while the circuit is open', async () => {
+      const calls = pipeline(
+        cache({ clock, freshDuration: 100, staleIfErrorDuration: 1_000 }),
+        coalesce(),
+        circuitBreaker({ clock, failureThreshold: 1 }),
+      );
+      const operation = vi.fn(async () => 'answer');
+      const many = [1, 2, 3].map(() => calls.execute(operation, { key: 'a' }));
+      expect(await Promise.all(many)).toEqual(['answer', 'answer', 'answer']);
+      expect(operation).toHaveBeenCalledTimes(1);
+      await clock.advance(100);
+      expect(await calls.execute(fail, { key: 'a' })).toBe('answer');
+      expect(await calls.execute(operation, { key: 'a' })).toBe('answer');
+      await expect(calls.execute(operation, { key: 'b' })).rejects.toMatchObject({
+        code: 'RESIL_CIRCUIT_OPEN',
+      });
+      expect(operation).toHaveBeenCalledTimes(1);
+    });
   });
 
   describe('timeout > coalesce > retry > bulkhead', () => {

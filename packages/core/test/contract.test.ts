@@ -3,6 +3,7 @@ import { describe, it } from 'vitest';
 import {
   adaptiveLimiter,
   bulkhead,
+  cache,
   circuitBreaker,
   coalesce,
   concurrencyBudget,
@@ -191,6 +192,31 @@ describeLayerContract({
     fallback((error) => {
       throw error;
     }),
+});
+
+describeLayerContract({
+  runner,
+  name: 'cache of calls without a key',
+  create: ({ clock }) => cache({ clock }),
+  refuses: [[() => cache({ freshDuration: -1 }), /cache\.freshDuration.*-1/]],
+});
+
+describeLayerContract({
+  runner,
+  name: 'cache of calls that differ',
+  create: ({ clock }) => {
+    let calls = 0;
+    return cache({ clock, key: () => String(calls++) });
+  },
+  waits: [
+    {
+      create: () => {
+        const store = { get: forEver, set: forEver, delete: forEver };
+        return cache({ key: () => 'a', store, storeTimeout: 2 * HOUR });
+      },
+      wait: { name: 'a store that hangs' },
+    },
+  ],
 });
 
 describeLayerContract({
