@@ -153,6 +153,7 @@ export {
   type LimitAlgorithm,
   type LimitBounds,
   type LimitReason,
+  type OfLimit,
   type VegasOptions,
   vegas,
   vegasDefaults,

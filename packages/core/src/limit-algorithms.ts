@@ -169,7 +169,7 @@ export function aimd(options: AimdOptions = {}): LimitAlgorithm {
 }
 
 /** A whole number for a limit: `(limit) => number`. */
-type OfLimit = (limit: number) => number;
+export type OfLimit = (limit: number) => number;
 
 /** Options of {@link vegas}. Where an option is a function it gets the limit. */
 export interface VegasOptions extends LimitBounds {

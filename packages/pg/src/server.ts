@@ -148,7 +148,8 @@ export class PgServer {
   }
 
   #mismatch(target: TargetSessionAttrs): NoServerError {
-    return new NoServerError(this.#options.name, target, this.#siblings);
+    const known = this.#siblings.map((server) => `${server.name} ${server.describe()}`);
+    return new NoServerError(this.#options.name, target, known);
   }
 
   #now(): number {

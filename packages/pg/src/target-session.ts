@@ -1,6 +1,5 @@
 /** Which servers a call may run on, in libpq's words, and what is known of the part a server plays. */
 import { ResilienceError } from '@resil/core';
-import type { PgServer } from './server.js';
 
 /**
  * Which servers a call may run on, as `target_session_attrs` of libpq: `any`; `read-write` and
@@ -71,9 +70,9 @@ export class NoServerError extends ResilienceError {
   /** What the call was looking for. */
   readonly targetSessionAttrs: TargetSessionAttrs;
 
-  constructor(name: string, target: TargetSessionAttrs, servers: readonly PgServer[]) {
-    const known = servers.map((server) => `${server.name} ${server.describe()}`).join(', ');
-    super('RESIL_NO_SERVER', `no server of '${name}' is ${wordFor(target)}: ${known}`, {
+  /** `known` is what is known of each server, in words. */
+  constructor(name: string, target: TargetSessionAttrs, known: readonly string[]) {
+    super('RESIL_NO_SERVER', `no server of '${name}' is ${wordFor(target)}: ${known.join(', ')}`, {
       strategy: name,
     });
     this.targetSessionAttrs = target;
