@@ -1,7 +1,19 @@
-import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rm,
+  rmdir,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { reportErrorsTo } from '@resil/core';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { fileStore } from './file-store.js';
 
 let folder: string;
@@ -109,6 +121,67 @@ describe('fileStore', () => {
     await store.close();
     await writeFile(`${path}.lock`, '4194305');
     await (await opened()).close();
+  });
+
+  it('takes over the lock of a dead process whose id has come around again', async () => {
+    const store = await opened();
+    const lock = await readFile(`${path}.lock`, 'utf8');
+    await store.close();
+    const [, began = ''] = lock.split(' ');
+    // As after SIGKILL in a container: the new process has the old one's id.
+    for (const left of [
+      `${process.pid}`,
+      `${process.pid} ${began}0`,
+      `${process.ppid} ${began}0`,
+    ]) {
+      await writeFile(`${path}.lock`, left);
+      await (await opened()).close();
+    }
+  });
+
+  it('leaves the lock of another process alone, even when it is closed unopened', async () => {
+    const lock = `${process.ppid}`;
+    await writeFile(`${path}.lock`, lock);
+    const store = fileStore({ path });
+    await expect(store.open()).rejects.toThrow(new RegExp(`process ${process.ppid} has it`));
+    await store.close();
+    expect(await readFile(`${path}.lock`, 'utf8')).toBe(lock);
+  });
+
+  it.runIf(existsSync('/proc/self/stat'))('is open in one thread at a time', async () => {
+    const store = await opened();
+    // Another thread has its own modules and knows nothing of what this one holds.
+    vi.resetModules();
+    const other = (await import('./file-store.js')).fileStore({ path });
+    await expect(other.open()).rejects.toThrow(/must not be open already/);
+    await store.close();
+  });
+
+  it('stays whole when it can not be compacted', { timeout: 60_000 }, async () => {
+    const reported: unknown[] = [];
+    onTestFinished(reportErrorsTo((error) => reported.push(error)));
+    const store = fileStore({ path, sync: false });
+    await store.open();
+    const large = 'x'.repeat(1_000_000);
+    const pass = async (from: number, to: number) => {
+      for (let i = from; i < to; i += 1) {
+        await store.append([entry(`${i} ${large}`)]);
+        if (i > 0) expect(await store.remove(await store.oldest(1))).toBe(1);
+      }
+    };
+    await mkdir(`${path}.new`);
+    await pass(0, 20);
+    expect((await stat(path)).size).toBeGreaterThan(20_000_000);
+    expect(reported).toEqual([expect.objectContaining({ code: 'EISDIR' })]);
+    // What an attempt has left must not get into the next one's file.
+    await rmdir(`${path}.new`);
+    await writeFile(`${path}.new`, 'left behind');
+    await pass(20, 40);
+    expect((await stat(path)).size).toBeLessThan(20_000_000);
+    await store.close();
+    const again = await opened();
+    expect(valuesOf(await again.oldest(2))).toEqual([`39 ${large}`]);
+    await again.close();
   });
 
   it('does not grow beyond what it holds', { timeout: 60_000 }, async () => {

@@ -3,7 +3,9 @@
  * a message, or how many of the oldest messages are done. What a crash has torn off at the end is cut
  * away when the file is opened; damage before the end is told and never passed over.
  */
-import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import {
   booleanRule,
@@ -12,7 +14,9 @@ import {
   nameRule,
   type OptionRules,
   ResilienceError,
+  report,
 } from '@resil/core';
+import { lockFile } from './file-lock.js';
 import { decodeMessage, encodeMessage } from './message-codec.js';
 import type { OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
 
@@ -86,10 +90,15 @@ class FileStore implements OutboxStore {
   readonly #path: string;
   readonly #sync: boolean;
   #file: FileHandle | undefined;
+  #unlock: (() => Promise<void>) | undefined;
   #places: Place[] = [];
   #next = 0;
   #end = 0;
   #dead = 0;
+  /** Bytes that are done, from which the next compaction is tried. */
+  #compactFrom = COMPACT_FROM;
+  /** Whether a write has failed and what it left behind may still be there. */
+  #torn = false;
 
   constructor(path: string, sync: boolean) {
     this.#path = path;
@@ -98,11 +107,12 @@ class FileStore implements OutboxStore {
 
   async open(): Promise<void> {
     if (this.#file !== undefined) return;
-    await lock(this.#path);
+    this.#unlock = await lockFile('fileStore.path', this.#path);
     try {
       await rm(`${this.#path}.new`, { force: true });
-      this.#file = await open(this.#path, 'a+');
+      this.#file = await open(this.#path, constants.O_RDWR | constants.O_CREAT);
       await this.#load(this.#file);
+      if (this.#sync) await syncFolder(this.#path);
     } catch (error) {
       await this.close();
       throw error;
@@ -146,21 +156,27 @@ class FileStore implements OutboxStore {
       this.#places = [];
       this.#end = 0;
       this.#dead = 0;
+      this.#compactFrom = COMPACT_FROM;
       return removed.length;
     }
     await this.#write(frame(Buffer.from(`${DONE}${removed.length}`)));
     this.#places.splice(0, removed.length);
     this.#dead += removed.reduce((sum, { length }) => sum + length + HEADER, 0);
-    if (this.#dead > COMPACT_FROM && this.#dead > this.#end / 2) await this.#compact();
+    if (this.#dead > this.#compactFrom && this.#dead > this.#end / 2) await this.#compact();
     return removed.length;
   }
 
   async close(): Promise<void> {
     const file = this.#file;
+    const unlock = this.#unlock;
     this.#file = undefined;
+    this.#unlock = undefined;
     this.#places = [];
-    await file?.close();
-    await rm(`${this.#path}.lock`, { force: true });
+    try {
+      await file?.close();
+    } finally {
+      await unlock?.();
+    }
   }
 
   #opened(): FileHandle {
@@ -171,12 +187,13 @@ class FileStore implements OutboxStore {
   /** All or nothing: what was written in part is cut off again. */
   async #write(data: Buffer): Promise<void> {
     const file = this.#opened();
+    if (this.#torn) await file.truncate(this.#end);
+    this.#torn = true;
     try {
-      for (let written = 0; written < data.length; ) {
-        written += (await file.write(data, written)).bytesWritten;
-      }
+      await writeAt(file, data, this.#end);
       if (this.#sync) await file.datasync();
       this.#end += data.length;
+      this.#torn = false;
     } catch (error) {
       await file.truncate(this.#end).catch(() => {});
       throw error;
@@ -210,26 +227,58 @@ class FileStore implements OutboxStore {
     this.#dead = places.slice(0, done).reduce((sum, { length }) => sum + length + HEADER, 0);
   }
 
-  /** Writes what is left into a new file, which takes the old one's place. */
+  /**
+   * Writes what is left into a new file, which takes the old one's place. If it can not, the old one
+   * stays as it is, and the next try is when as much again is done.
+   */
   async #compact(): Promise<void> {
     const old = this.#opened();
     const path = `${this.#path}.new`;
-    const file = await open(path, 'a+');
-    const places: Place[] = [];
-    let end = 0;
-    for (const { id, offset, length } of this.#places) {
-      const { buffer } = await old.read(Buffer.alloc(length), 0, length, offset);
-      await file.appendFile(frame(buffer));
-      places.push({ id, offset: end + HEADER, length });
-      end += HEADER + length;
+    let file: FileHandle | undefined;
+    try {
+      file = await open(path, 'w+');
+      const places: Place[] = [];
+      let end = 0;
+      for (const { id, offset, length } of this.#places) {
+        const { buffer, bytesRead } = await old.read(Buffer.alloc(length), 0, length, offset);
+        if (bytesRead !== length) throw new OutboxDamagedError(this.#path, offset - HEADER);
+        await writeAt(file, frame(buffer), end);
+        places.push({ id, offset: end + HEADER, length });
+        end += HEADER + length;
+      }
+      await file.datasync();
+      await rename(path, this.#path);
+      this.#file = file;
+      this.#places = places;
+      this.#end = end;
+      this.#dead = 0;
+      this.#compactFrom = COMPACT_FROM;
+    } catch (error) {
+      this.#compactFrom = this.#dead + COMPACT_FROM;
+      await file?.close().catch(() => {});
+      await rm(path, { force: true }).catch(() => {});
+      report(error, 'outbox');
+      return;
     }
-    await file.datasync();
-    await rename(path, this.#path);
-    this.#file = file;
-    this.#places = places;
-    this.#end = end;
-    this.#dead = 0;
-    await old.close();
+    if (this.#sync) await syncFolder(this.#path);
+    await old.close().catch(() => {});
+  }
+}
+
+async function writeAt(file: FileHandle, data: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < data.length; ) {
+    const rest = data.length - written;
+    written += (await file.write(data, written, rest, position + written)).bytesWritten;
+  }
+}
+
+/** Makes a file's name as safe as its content. Not every system can: Windows opens no folder. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const folder = await open(dirname(path), 'r');
+    await folder.sync().finally(() => folder.close());
+  } catch (error) {
+    if (process.platform !== 'win32') report(error, 'outbox');
   }
 }
 
@@ -244,35 +293,4 @@ function frame(text: Buffer): Buffer {
 /** Some file systems leave zeros behind where a crash cut a write short. */
 function isBlank(data: Buffer): boolean {
   return data.every((byte) => byte === 0);
-}
-
-/** Keeps a second process away. A lock whose process is gone is taken over. */
-async function lock(path: string): Promise<void> {
-  const file = `${path}.lock`;
-  for (let tries = 0; ; tries += 1) {
-    try {
-      await writeFile(file, String(process.pid), { flag: 'wx' });
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries === 3) throw error;
-    }
-    const owner = Number(await readFile(file, 'utf8').catch(() => ''));
-    if (owner > 0 && isRunning(owner)) {
-      throw new InvalidOptionError(
-        'fileStore.path',
-        path,
-        `must not be open already; process ${owner} has it`,
-      );
-    }
-    await rm(file, { force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
