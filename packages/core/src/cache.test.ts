@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Deferred, deferred } from '../test/deferred.js';
 import { Cache, cache } from './cache.js';
 import type { CacheStore } from './cache-store.js';
+import type { Call } from './call.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import { reportErrorsTo } from './emitter.js';
 import { pipeline } from './pipeline.js';
@@ -10,6 +11,7 @@ import { pipeline } from './pipeline.js';
 const down = new Error('down');
 const fail = (): Promise<never> => Promise.reject(down);
 const options = { key: 'a' };
+const key = ({ key }: Call): string | undefined => key;
 
 let clock: VirtualClock;
 let asked: number;
@@ -26,12 +28,12 @@ function shared(answers: Partial<CacheStore> = {}): CacheStore {
 
 describe('cache', () => {
   it('gives an instance of its class', () => {
-    expect(cache()).toBeInstanceOf(Cache);
-    expect([cache().name, cache({ name: 'users' }).name]).toEqual(['cache', 'users']);
+    expect(cache({ key })).toBeInstanceOf(Cache);
+    expect([cache({ key }).name, cache({ key, name: 'users' }).name]).toEqual(['cache', 'users']);
   });
 
   it('gives an answer while it is fresh, and asks anew when it is not', async () => {
-    const layer = cache({ clock, freshDuration: 100 });
+    const layer = cache({ key, clock, freshDuration: 100 });
     const recorder = recordEvents(layer);
     expect(await layer.execute(ask, options)).toBe(1);
     await clock.advance(99);
@@ -49,8 +51,25 @@ describe('cache', () => {
     });
   });
 
+  it('has to be told what a call asks for', () => {
+    for (const given of [{}, { key: undefined }]) {
+      expect(() => cache(given as never)).toThrow(
+        /^cache\.key must be given: a function of the call .*, but got undefined$/,
+      );
+    }
+  });
+
+  it('keeps the requests of an adapter apart, whose `call.key` is the destination', async () => {
+    const layer = cache({ key: ({ name }) => name, clock });
+    const calls = pipeline({ key: 'orders' }, layer);
+    expect(await calls.execute(ask, { key: 'host', name: 'GET /a' })).toBe(1);
+    expect(await calls.execute(ask, { key: 'host', name: 'GET /b' })).toBe(2);
+    expect([await calls.execute(ask), await calls.execute(ask)]).toEqual([3, 4]);
+  });
+
   it('is passed by calls without a key, and keeps no failure and nothing that is ignored', async () => {
     const layer = cache({
+      key,
       clock,
       classify: (outcome) => (outcome.ok && outcome.value === 1 ? 'ignored' : 'success'),
     });
@@ -65,7 +84,7 @@ describe('cache', () => {
 
   describe('a stale answer', () => {
     it('is given at once while one revalidation runs, which nobody who leaves ends', async () => {
-      const layer = cache({ clock, freshDuration: 100, staleDuration: 50 });
+      const layer = cache({ key, clock, freshDuration: 100, staleDuration: 50 });
       const recorder = recordEvents(layer);
       await layer.execute(ask, options);
       await clock.advance(120);
@@ -96,6 +115,7 @@ describe('cache', () => {
 
     it('stays when the revalidation fails or hangs, which is told', async () => {
       const layer = cache({
+        key,
         clock,
         freshDuration: 100,
         staleDuration: 10_000,
@@ -124,7 +144,7 @@ describe('cache', () => {
 
     it('stands for a failure and a refusal, not for a cancellation, and not for ever', async () => {
       const breaker = circuitBreaker({ clock, failureThreshold: 1, resetTimeout: Infinity });
-      const layer = cache({ clock, freshDuration: 100, staleIfErrorDuration: 900 });
+      const layer = cache({ key, clock, freshDuration: 100, staleIfErrorDuration: 900 });
       const calls = pipeline(layer, breaker);
       const recorder = recordEvents(calls);
       await calls.execute(ask, options);
@@ -156,8 +176,10 @@ describe('cache', () => {
     it('may answer later, with an age of its own', async () => {
       const set = vi.fn(async () => {});
       const store = shared({ get: async () => ({ value: 'kept', age: 40 }), set });
-      expect(await cache({ clock, store, freshDuration: 50 }).execute(ask, options)).toBe('kept');
-      const layer = cache({ clock, store, freshDuration: 30, staleIfErrorDuration: 20 });
+      expect(await cache({ key, clock, store, freshDuration: 50 }).execute(ask, options)).toBe(
+        'kept',
+      );
+      const layer = cache({ key, clock, store, freshDuration: 30, staleIfErrorDuration: 20 });
       expect(await layer.execute(ask, options)).toBe(1);
       expect(set.mock.calls).toEqual([['a', 1, 50]]);
     });
@@ -175,7 +197,7 @@ describe('cache', () => {
         shared({ get: never, set: never }),
       ];
       for (const store of stores) {
-        const layer = cache({ clock, store, storeTimeout: 50 });
+        const layer = cache({ key, clock, store, storeTimeout: 50 });
         await clock.runUntilSettled(layer.execute(ask, options));
       }
       await clock.flush();

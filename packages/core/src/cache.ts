@@ -13,7 +13,7 @@
  */
 import { type CachedAnswer, type CacheStore, MemoryStore, memoryStore } from './cache-store.js';
 import type { Call } from './call.js';
-import { callKey, type KeyFunction, keyOf } from './call-key.js';
+import { givenKey, type KeyFunction, keyOf } from './call-key.js';
 import type { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
 import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.js';
@@ -62,11 +62,10 @@ export interface CacheOptions {
   readonly revalidateTimeout?: number | undefined;
   /**
    * What a call asks for; one without a key (`undefined`) goes past the cache. Everything that makes the
-   * answer another one has to be in it: arguments, and who asks.
-   *
-   * Default: `call.key` and `call.name` together; a call without a `key` goes past.
+   * answer another one has to be in it: arguments, and who asks. There is no default: `call.key` may
+   * stand for a host, or for the whole pipeline.
    */
-  readonly key?: KeyFunction | undefined;
+  readonly key: KeyFunction;
   /** Where answers are kept. Default: a {@link memoryStore} of its own. */
   readonly store?: CacheStore | undefined;
   /** Milliseconds to wait for an answer of the store; above 0. @defaultValue `cacheDefaults.storeTimeout` (100) */
@@ -118,7 +117,7 @@ export class Cache extends SingleLayer implements Strategy {
   readonly name: string;
   readonly clock: Clock | undefined;
   readonly store: CacheStore;
-  readonly #key: KeyFunction | undefined;
+  readonly #key: KeyFunction;
   readonly #classify: Classify | undefined;
   readonly #times: {
     readonly freshDuration: number;
@@ -140,14 +139,14 @@ export class Cache extends SingleLayer implements Strategy {
   };
 
   /** @throws {@link InvalidOptionError} */
-  constructor(options: CacheOptions = {}) {
+  constructor(options: CacheOptions) {
     super();
     checkOptions('cache', options, rules);
     const defaults = cacheDefaults;
     this.name = options.name ?? defaults.name;
     this.store = options.store ?? memoryStore({ clock: options.clock });
     this.clock = options.clock ?? (this.store as Partial<MemoryStore>).clock;
-    this.#key = options.key;
+    this.#key = givenKey('cache', options.key);
     this.#classify = options.classify;
     this.#times = {
       freshDuration: options.freshDuration ?? defaults.freshDuration,
@@ -173,7 +172,7 @@ export class Cache extends SingleLayer implements Strategy {
   }
 
   run<T>(call: Call, next: Next<T>): Promise<T> {
-    const key = keyOf(call, this.#key ?? callKey);
+    const key = keyOf(call, this.#key);
     if (key === undefined) {
       this.#counters.past++;
       return next(call);
@@ -343,11 +342,15 @@ export class Cache extends SingleLayer implements Strategy {
  * ```ts
  * import { cache } from '@resil/core';
  *
- * const prices = cache({ freshDuration: 5_000, staleIfErrorDuration: 3_600_000 });
+ * const prices = cache({
+ *   key: (call) => call.key,
+ *   freshDuration: 5_000,
+ *   staleIfErrorDuration: 3_600_000,
+ * });
  * const price = await prices.execute(async () => 42, { key: 'ACME' });
  * ```
  */
-export function cache(options: CacheOptions = {}): Cache {
+export function cache(options: CacheOptions): Cache {
   return new Cache(options);
 }
 

@@ -12,6 +12,7 @@ import { timeout } from './timeout.js';
 
 const down = new Error('down');
 const gone = new Error('gone');
+const key = ({ key }: Call): string | undefined => key;
 
 let clock: VirtualClock;
 let flights: { call: Call; end: Deferred<string> }[];
@@ -28,13 +29,16 @@ beforeEach(() => {
 
 describe('coalesce', () => {
   it('gives an instance of its class', () => {
-    expect(coalesce()).toBeInstanceOf(Coalesce);
-    expect([coalesce().name, coalesce({ name: 'users' }).name]).toEqual(['coalesce', 'users']);
+    expect(coalesce({ key })).toBeInstanceOf(Coalesce);
+    expect([coalesce({ key }).name, coalesce({ key, name: 'users' }).name]).toEqual([
+      'coalesce',
+      'users',
+    ]);
   });
 
   describe('a flight', () => {
     it('is shared by the calls of a key, and ends with the answer for all', async () => {
-      const layer = coalesce();
+      const layer = coalesce({ key });
       const recorder = recordEvents(layer);
       const calls = ['a', 'b', 'a', 'a'].map((key) => layer.execute(operation, { key }));
       expect(layer.flights).toBe(2);
@@ -50,14 +54,14 @@ describe('coalesce', () => {
       expect(layer.describe()).toEqual({
         type: 'coalesce',
         name: 'coalesce',
-        options: {},
+        options: { key: 'function' },
         state: { flights: 0, calls: 0 },
         counters: { alone: 0, flights: 2, joined: 2, left: 0, aborted: 0 },
       });
     });
 
     it('fails with the very error for all, and nothing of it is kept', async () => {
-      const layer = coalesce();
+      const layer = coalesce({ key });
       const calls = [1, 2].map(() => layer.execute(operation, { key: 'a' }));
       flights[0]?.end.reject(down);
       for (const call of calls) await expect(call).rejects.toBe(down);
@@ -66,16 +70,21 @@ describe('coalesce', () => {
       await expect(after).resolves.toBe('again');
     });
 
-    it('goes by the name of the call as well, and by the given function instead', async () => {
-      const layer = coalesce();
-      void layer.execute(operation, { key: 'a', name: 'get' });
-      void layer.execute(operation, { key: 'a', name: 'list' });
-      void layer.execute(operation, { key: 'a' });
-      expect(operation).toHaveBeenCalledTimes(3);
-      const byName = coalesce({ key: ({ name }) => name });
-      void byName.execute(operation, { key: 'a', name: 'get' });
-      void byName.execute(operation, { key: 'b', name: 'get' });
+    it('goes by what the given function says, and by nothing else', () => {
+      const layer = coalesce({ key: ({ name }) => name });
+      const calls = pipeline({ key: 'orders' }, layer);
+      for (const name of ['GET /a', 'GET /b', 'GET /a', undefined, undefined])
+        void calls.execute(operation, { key: 'host', name });
       expect(operation).toHaveBeenCalledTimes(4);
+      expect(layer.describe().counters).toMatchObject({ flights: 2, joined: 1, alone: 2 });
+    });
+
+    it('has to be told what a call asks for', () => {
+      for (const given of [{}, { key: undefined }]) {
+        expect(() => coalesce(given as never)).toThrow(
+          /^coalesce\.key must be given: a function of the call .*, but got undefined$/,
+        );
+      }
     });
 
     it('is not shared by calls without a key, nor where the key can not be had', async () => {
@@ -87,7 +96,7 @@ describe('coalesce', () => {
         },
       });
       const wrong = coalesce({ key: () => 7 as never });
-      for (const layer of [coalesce(), throwing, wrong]) {
+      for (const layer of [coalesce({ key }), throwing, wrong]) {
         void layer.execute(operation, { name: 'get' });
         void layer.execute(operation, { name: 'get' });
         expect(layer.describe().counters).toMatchObject({ alone: 2, flights: 0 });
@@ -102,7 +111,7 @@ describe('coalesce', () => {
     });
 
     it('has the name, key and attributes of the first call, and no deadline', async () => {
-      const layer = coalesce();
+      const layer = coalesce({ key });
       const attributes = { mine: 1 } as CallAttributes;
       const options = { key: 'a', name: 'get', idempotent: true, attributes, deadline: 1_000 };
       const first = pipeline({ clock }, layer).execute(operation, options);
@@ -120,7 +129,7 @@ describe('coalesce', () => {
 
   describe('a call', () => {
     it('leaves alone when it is aborted, be it the one that began the flight', async () => {
-      const layer = coalesce();
+      const layer = coalesce({ key });
       const leaving = new AbortController();
       const first = layer.execute(operation, { key: 'a', signal: leaving.signal });
       const second = layer.execute(operation, { key: 'a' });
@@ -133,7 +142,7 @@ describe('coalesce', () => {
     });
 
     it('aborts the flight when it is the last to leave, and the next one begins another', async () => {
-      const layer = coalesce();
+      const layer = coalesce({ key });
       const controllers = [new AbortController(), new AbortController()];
       const calls = controllers.map(({ signal }) =>
         layer.execute(operation, { key: 'a', signal }).catch((error: unknown) => error),
@@ -153,7 +162,7 @@ describe('coalesce', () => {
     });
 
     it('has its own deadline; the flight goes on for the others', async () => {
-      const calls = pipeline({ clock }, coalesce());
+      const calls = pipeline({ clock }, coalesce({ key }));
       const short = calls.execute(operation, { key: 'a', deadline: 100 });
       const long = calls.execute(operation, { key: 'a', deadline: 500 });
       const settled = short.catch((error: { code?: string }) => error.code);
@@ -167,7 +176,7 @@ describe('coalesce', () => {
 
     it('that times out as the last counts as a failure further in, a cancelled one as nothing', async () => {
       const breaker = circuitBreaker({ clock, failureThreshold: 1, resetTimeout: 1 });
-      const calls = pipeline({ clock }, timeout({ duration: 100 }), coalesce(), breaker);
+      const calls = pipeline({ clock }, timeout({ duration: 100 }), coalesce({ key }), breaker);
       const honest = (call: Call): Promise<never> =>
         new Promise((_, reject) => call.onAbort(reject));
       const leaving = new AbortController();
@@ -184,7 +193,7 @@ describe('coalesce', () => {
 
     it('goes on in its own async context', async () => {
       const context = new AsyncLocalStorage<number>();
-      const layer = coalesce();
+      const layer = coalesce({ key });
       const seen = [1, 2, 3].map((id) =>
         context.run(id, async () => {
           await layer.execute(operation, { key: 'a' });
@@ -204,7 +213,7 @@ describe('coalesce', () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-        const layer = coalesce();
+        const layer = coalesce({ key });
         const open = new Map<string, { call: Call; end: Deferred<string>; waiters: number }>();
         const waiting: { key: string; controller: AbortController }[] = [];
         const pending: Promise<unknown>[] = [];

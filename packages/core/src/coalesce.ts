@@ -10,7 +10,7 @@
  * a new one, as does who comes when it has ended: nothing is remembered (that is what `cache` is for).
  */
 import type { Call } from './call.js';
-import { callKey, type KeyFunction, keyOf } from './call-key.js';
+import { givenKey, type KeyFunction, keyOf } from './call-key.js';
 import type { CallState } from './call-state.js';
 import { jsonRecord, type LayerDescription } from './description.js';
 import { type DetachedCall, detach } from './detached-call.js';
@@ -24,10 +24,9 @@ export interface CoalesceOptions {
   /**
    * What a call asks for; calls with the same key share a flight, and one without (`undefined`) goes
    * alone. Everything that makes the answer another one has to be in it: arguments, and who asks.
-   *
-   * Default: `call.key` and `call.name` together; a call without a `key` goes alone.
+   * There is no default: `call.key` may stand for a host, or for the whole pipeline.
    */
-  readonly key?: KeyFunction | undefined;
+  readonly key: KeyFunction;
   /** Name in events. @defaultValue `'coalesce'` */
   readonly name?: string | undefined;
 }
@@ -40,16 +39,16 @@ const rules: OptionRules<CoalesceOptions> = { key: functionRule, name: nameRule 
 /** One flight per key. Shared by the calls that may share answers. */
 export class Coalesce extends SingleLayer implements Strategy {
   readonly name: string;
-  readonly #key: KeyFunction | undefined;
+  readonly #key: KeyFunction;
   readonly #flights = new Map<string, Flight>();
   readonly #counters = { alone: 0, flights: 0, joined: 0, left: 0, aborted: 0 };
 
   /** @throws {@link InvalidOptionError} */
-  constructor(options: CoalesceOptions = {}) {
+  constructor(options: CoalesceOptions) {
     super();
     checkOptions('coalesce', options, rules);
     this.name = options.name ?? coalesceDefaults.name;
-    this.#key = options.key;
+    this.#key = givenKey('coalesce', options.key);
   }
 
   /** Flights at this moment. */
@@ -71,7 +70,7 @@ export class Coalesce extends SingleLayer implements Strategy {
 
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
     if (call.aborted) return rejectionOf(call.reason);
-    const key = keyOf(call, this.#key ?? callKey);
+    const key = keyOf(call, this.#key);
     if (key === undefined) {
       this.#counters.alone++;
       return next(call);
@@ -180,12 +179,12 @@ class Flight {
  * ```ts
  * import { coalesce } from '@resil/core';
  *
- * const prices = coalesce();
+ * const prices = coalesce({ key: (call) => call.key });
  * const ask = () => prices.execute(async () => ({ price: 42 }), { key: 'ACME' });
  * const [one, other] = await Promise.all([ask(), ask()]);
  * console.log(one === other); // true
  * ```
  */
-export function coalesce(options: CoalesceOptions = {}): Coalesce {
+export function coalesce(options: CoalesceOptions): Coalesce {
   return new Coalesce(options);
 }

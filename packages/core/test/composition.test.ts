@@ -33,6 +33,7 @@ const again = (maxAttempts: number, baseDelay = 100) =>
 /** An operation that fails by the call's attempt number, so many times. */
 const failing = (times: number) =>
   vi.fn(({ attempt }: Call) => (attempt <= times ? fail() : `attempt ${attempt}`));
+const key = (call: Call): string | undefined => call.key;
 const hang = (): Promise<never> => new Promise(() => {});
 
 describe('composition', () => {
@@ -647,8 +648,8 @@ describe('composition', () => {
   describe('cache > coalesce > circuitBreaker', () => {
     it('asks once for all who miss, and answers from memory while the circuit is open', async () => {
       const calls = pipeline(
-        cache({ clock, freshDuration: 100, staleIfErrorDuration: 1_000 }),
-        coalesce(),
+        cache({ key, clock, freshDuration: 100, staleIfErrorDuration: 1_000 }),
+        coalesce({ key }),
         circuitBreaker({ clock, failureThreshold: 1 }),
       );
       const operation = vi.fn(async () => 'answer');
@@ -672,7 +673,7 @@ describe('composition', () => {
       const calls = pipeline(
         { clock },
         timeout({ duration: 250 }),
-        coalesce(),
+        coalesce({ key }),
         retry({ maxAttempts: 3, baseDelay: 100, backoff: 'constant', jitter: 'none', budget }),
         permits,
       );
@@ -691,7 +692,7 @@ describe('composition', () => {
     });
 
     it('aborts the retries when the last caller has run out of time', async () => {
-      const shared = coalesce();
+      const shared = coalesce({ key });
       const calls = pipeline({ clock }, timeout({ duration: 150 }), shared, again(5));
       const operation = failing(5);
       const settled = Promise.allSettled([1, 2].map(() => calls.execute(operation, { key: 'a' })));

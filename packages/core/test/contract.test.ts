@@ -197,8 +197,8 @@ describeLayerContract({
 describeLayerContract({
   runner,
   name: 'cache of calls without a key',
-  create: ({ clock }) => cache({ clock }),
-  refuses: [[() => cache({ freshDuration: -1 }), /cache\.freshDuration.*-1/]],
+  create: ({ clock }) => cache({ key: ({ key }) => key, clock }),
+  refuses: [[() => cache({ key: () => 'a', freshDuration: -1 }), /cache\.freshDuration.*-1/]],
 });
 
 describeLayerContract({
@@ -222,7 +222,7 @@ describeLayerContract({
 describeLayerContract({
   runner,
   name: 'coalesce of calls without a key',
-  create: () => coalesce(),
+  create: () => coalesce({ key: ({ key }) => key }),
   refuses: [[() => coalesce({ key: 'mine' as never }), /coalesce\.key.*'mine'/]],
 });
 

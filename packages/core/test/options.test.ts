@@ -12,6 +12,7 @@ import {
   gradient2,
   hedge,
   InvalidOptionError,
+  type KeyFunction,
   keyed,
   LatencyHistogram,
   memoryStore,
@@ -45,6 +46,13 @@ interface Row {
   readonly values: readonly unknown[];
   /** Ends the sentence "option must be …". */
   readonly rule: string;
+}
+
+/** The factory, with a `key` where the options have none: it can't be left out, which has tests of its own. */
+function keyGiven<Options extends { readonly key: KeyFunction }>(
+  make: (options: Options) => unknown,
+): (options: Options) => unknown {
+  return (options) => make(options.key === undefined ? { ...options, key: () => 'a' } : options);
 }
 
 /** The rows of one factory; each option with its rule and the values it refuses. */
@@ -341,7 +349,7 @@ const rows: Row[] = [
     mode,
     name,
   }),
-  ...rowsOf('cache', cache, {
+  ...rowsOf('cache', keyGiven(cache), {
     freshDuration: ['a number of milliseconds of at least 0', [...neverDuration, infinity]],
     staleDuration: ['a number of milliseconds of at least 0', [...neverDuration, infinity]],
     staleIfErrorDuration: ['a number of milliseconds of at least 0', [...neverDuration, infinity]],
@@ -359,7 +367,7 @@ const rows: Row[] = [
     sizeOf: fn,
     clock,
   }),
-  ...rowsOf('coalesce', coalesce, { key: fn, name }),
+  ...rowsOf('coalesce', keyGiven(coalesce), { key: fn, name }),
   ...rowsOf('timeout', timeout, { duration: positiveOrInfinity, name, clock }),
   ...rowsOf('fallback', (options) => fallback(() => 1, options), { classify: fn, name }),
   ...rowsOf('keyed', (options) => keyed(() => pipeline(), options), {
