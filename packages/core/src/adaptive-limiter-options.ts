@@ -133,8 +133,8 @@ export const adaptiveLimiterDefaults: {
 const algorithmRule = eitherRule(
   oneOfRule('aimd', 'vegas', 'gradient2'),
   objectRule(
-    'an algorithm (estimate, update)',
-    (value) => typeof value.update === 'function' && typeof value.estimate === 'number',
+    'an algorithm (a finite estimate, update)',
+    (value) => typeof value.update === 'function' && Number.isFinite(value.estimate),
   ),
 );
 

@@ -126,6 +126,45 @@ describe('adaptiveLimiter', () => {
       ]);
     });
 
+    it.each<[string, LimitAlgorithm]>([
+      [
+        'throws',
+        vegas({
+          initialLimit: 1,
+          threshold: () => {
+            throw down;
+          },
+        }),
+      ],
+      ['gives no number', vegas({ initialLimit: 1, threshold: () => Number.NaN })],
+      [
+        'has an estimate that is no number',
+        {
+          name: 'mine',
+          windowed: false,
+          estimate: 1,
+          update() {
+            (this as { estimate: number }).estimate = Number.NaN;
+            return 'steady';
+          },
+        },
+      ],
+    ])('stays where it is and lets the next one go if an algorithm %s', async (_, algorithm) => {
+      const reported = vi.fn();
+      const restore = reportErrorsTo(reported);
+      const { layer, calls } = benchOf({ algorithm, sampleWindow: false, maxQueueSize: 1 });
+      for (let round = 0; round < 3; round++) {
+        const [held] = occupy(calls, 1);
+        const waiting = calls.execute(() => 'in');
+        await clock.advance(10);
+        held?.resolve();
+        await expect(waiting).resolves.toBe('in');
+      }
+      restore();
+      expect([layer.limit, layer.inFlight, layer.waiting]).toEqual([1, 0, 0]);
+      expect(reported).toHaveBeenCalledWith(expect.any(Error), `algorithm '${algorithm.name}'`);
+    });
+
     it('explains the latest twenty decisions and no more', async () => {
       const { layer, calls } = benchOf({ initialLimit: 100, maxLimit: 200 });
       for (let call = 0; call < 50; call++)

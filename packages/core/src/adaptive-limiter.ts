@@ -23,7 +23,7 @@ import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
 import { CoDel } from './codel.js';
-import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.js';
+import { backgroundDeadlinesOf, type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
 import { report } from './emitter.js';
 import { LimitExceededError, QueueTimeoutError } from './errors.js';
 import type { LimiterRejection } from './events.js';
@@ -329,15 +329,24 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
 
   #update(now: number, duration: number, inFlight: number, dropped: boolean, call: Call): void {
     const previous = this.#limit;
-    const reason = this.#algorithm.update(duration, inFlight, dropped);
-    this.#follow();
+    let reason: LimitReason;
+    try {
+      reason = this.#algorithm.update(duration, inFlight, dropped);
+      this.#follow();
+    } catch (error) {
+      report(error, `algorithm '${this.#algorithm.name}'`);
+      return;
+    }
     this.#history.add(reason, now, previous, this.#limit, duration, inFlight);
     if (previous !== this.#limit) this.#tellChanged(call, previous, reason);
   }
 
-  /** Takes over the estimate of the algorithm. */
+  /** Takes over the estimate of the algorithm. @throws {TypeError} if it is none. */
   #follow(): void {
-    const limit = Math.max(1, Math.floor(this.#algorithm.estimate));
+    const { estimate } = this.#algorithm;
+    if (!Number.isFinite(estimate))
+      throw new TypeError(`the estimate is ${String(estimate)} instead of a finite number`);
+    const limit = Math.max(1, Math.floor(estimate));
     if (limit === this.#limit && this.#partitions[0]?.limit === limit) return;
     this.#limit = limit;
     for (const partition of this.#partitions) partition.follow(limit);
@@ -402,12 +411,12 @@ class Heartbeat implements DeadlineEntry {
 
   start(clock: Clock, now: number): void {
     this.deadline = now + BEAT;
-    deadlinesOf(clock).add(this, now);
+    backgroundDeadlinesOf(clock).add(this, now);
   }
 
   stop(clock: Clock): void {
     this.deadline = Infinity;
-    deadlinesOf(clock).remove(this);
+    backgroundDeadlinesOf(clock).remove(this);
   }
 
   expire(): void {

@@ -33,13 +33,27 @@ const LOST_TIMER = 1_000;
 const IDLE_DELAY = 20;
 
 const wheels = new WeakMap<Clock, DeadlineWheel>();
+const backgroundWheels = new WeakMap<Clock, DeadlineWheel>();
 
 /** The wheel of a clock. */
 export function deadlinesOf(clock: Clock): DeadlineWheel {
-  let wheel = wheels.get(clock);
+  return wheelOf(wheels, clock, false);
+}
+
+/** The wheel of a clock for what must not keep the process alive. */
+export function backgroundDeadlinesOf(clock: Clock): DeadlineWheel {
+  return wheelOf(backgroundWheels, clock, true);
+}
+
+function wheelOf(
+  known: WeakMap<Clock, DeadlineWheel>,
+  clock: Clock,
+  background: boolean,
+): DeadlineWheel {
+  let wheel = known.get(clock);
   if (wheel === undefined) {
-    wheel = new DeadlineWheel(clock);
-    wheels.set(clock, wheel);
+    wheel = new DeadlineWheel(clock, background);
+    known.set(clock, wheel);
   }
   return wheel;
 }
@@ -47,6 +61,7 @@ export function deadlinesOf(clock: Clock): DeadlineWheel {
 /** The pending deadlines of one clock. */
 export class DeadlineWheel {
   readonly #clock: Clock;
+  readonly #background: boolean;
   /** What ran the clock's timers when one was last set; `undefined` if they can't be exchanged. */
   #timers: unknown;
   readonly #slots: (DeadlineEntry | undefined)[] = new Array(LEVELS * SLOTS).fill(undefined);
@@ -59,8 +74,9 @@ export class DeadlineWheel {
   #disarm: (() => void) | undefined;
   #endIdleCheck: (() => void) | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, background = false) {
     this.#clock = clock;
+    this.#background = background;
     this.#timers = (clock as SwitchableClock).timers;
   }
 
@@ -196,7 +212,8 @@ export class DeadlineWheel {
     this.#disarm?.();
     // A slot may have needed attention before; the timer is not late for that.
     this.#armedFor = Math.max(tick, now);
-    this.#disarm = this.#clock.schedule(this.#onTimer, Math.max(0, tick - now));
+    const delay = Math.max(0, tick - now);
+    this.#disarm = this.#clock.schedule(this.#onTimer, delay, this.#background);
   }
 
   readonly #onTimer = (): void => {
@@ -211,10 +228,14 @@ export class DeadlineWheel {
   /** Lets the timer go soon after the last deadline has gone, so that it does not keep the process alive. */
   #whenIdle(): void {
     if (this.#endIdleCheck !== undefined || this.#disarm === undefined) return;
-    this.#endIdleCheck = this.#clock.schedule(() => {
-      this.#endIdleCheck = undefined;
-      if (this.#size === 0) this.#letGo();
-    }, IDLE_DELAY);
+    this.#endIdleCheck = this.#clock.schedule(
+      () => {
+        this.#endIdleCheck = undefined;
+        if (this.#size === 0) this.#letGo();
+      },
+      IDLE_DELAY,
+      this.#background,
+    );
   }
 
   #letGo(): void {

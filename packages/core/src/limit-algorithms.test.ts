@@ -228,3 +228,24 @@ describe('gradient2', () => {
     expect(algorithm.estimate).toBeCloseTo(20.8, 9);
   });
 });
+
+describe("a user's function", () => {
+  it.each<[string, LimitAlgorithm, Sample]>([
+    ['decrease', vegas({ decrease: () => Number.NaN }), [10, 20, true]],
+    ['increase', vegas({ increase: () => Number.NaN, threshold: () => 0 }), [11, 20]],
+    ['alpha', vegas({ alpha: () => Number.NaN, threshold: () => 0 }), [11, 20]],
+    ['beta', vegas({ beta: () => Number.NaN }), [10, 20]],
+    ['threshold', vegas({ threshold: () => undefined as never }), [10, 20]],
+    ['queueSize', gradient2({ queueSize: () => Number.NaN }), [10, 20]],
+  ])(
+    '%s that gives no number throws and leaves the estimate as it is',
+    (name, algorithm, sample) => {
+      if (algorithm.name === 'vegas') algorithm.update(10, 1, false);
+      const [duration, inFlight, dropped = false] = sample;
+      expect(() => algorithm.update(duration, inFlight, dropped)).toThrow(
+        new RegExp(`^${name} gave (NaN|undefined) instead of a number$`),
+      );
+      expect(algorithm.estimate).toBe(20);
+    },
+  );
+});

@@ -53,6 +53,8 @@ export interface LimitAlgorithm {
    * @param duration Milliseconds it took.
    * @param inFlight Calls that were in flight when it began, itself included.
    * @param dropped Whether it was turned away or timed out: a sign of overload.
+   * @throws Anything: the limiter reports it and keeps its limit, as it does when the estimate is no
+   * finite number.
    */
   update(duration: number, inFlight: number, dropped: boolean): LimitReason;
 }
@@ -168,8 +170,18 @@ export function aimd(options: AimdOptions = {}): LimitAlgorithm {
   return new Aimd(options);
 }
 
-/** A whole number for a limit: `(limit) => number`. */
+/**
+ * A whole number for a limit: `(limit) => number`. If it throws or gives no number, the limiter
+ * reports it and keeps its limit.
+ */
 export type OfLimit = (limit: number) => number;
+
+/** What a user's function gives for a limit. @throws {TypeError} if it is no number. */
+function askFor(name: string, ofLimit: OfLimit, limit: number): number {
+  const value: unknown = ofLimit(limit);
+  if (typeof value === 'number' && !Number.isNaN(value)) return value;
+  throw new TypeError(`${name} gave ${String(value)} instead of a number`);
+}
 
 /** Options of {@link vegas}. Where an option is a function it gets the limit. */
 export interface VegasOptions extends LimitBounds {
@@ -276,19 +288,20 @@ class Vegas implements LimitAlgorithm {
     const whole = Math.floor(limit);
     const log = magnitude(whole);
     const { alpha, beta, threshold, increase, decrease } = this.#options;
-    const fall = (): number => (decrease === undefined ? limit - log : decrease(limit));
+    const fall = (): number =>
+      decrease === undefined ? limit - log : askFor('decrease', decrease, limit);
     if (dropped) {
       this.#step(fall());
       return 'drop';
     }
     if (inFlight * 2 < limit) return 'idle';
-    const most = beta === undefined ? 6 * log : beta(whole);
-    if (queue <= (threshold === undefined ? log : threshold(whole))) {
+    const most = beta === undefined ? 6 * log : askFor('beta', beta, whole);
+    if (queue <= (threshold === undefined ? log : askFor('threshold', threshold, whole))) {
       this.#step(limit + most);
       return 'room';
     }
-    if (queue < (alpha === undefined ? 3 * log : alpha(whole))) {
-      this.#step(increase === undefined ? limit + log : increase(limit));
+    if (queue < (alpha === undefined ? 3 * log : askFor('alpha', alpha, whole))) {
+      this.#step(increase === undefined ? limit + log : askFor('increase', increase, limit));
       return 'room';
     }
     if (queue <= most) return 'steady';
@@ -421,7 +434,7 @@ class Gradient2 implements LimitAlgorithm {
     if (long / duration > 2) this.#long.scale(0.95);
     if (inFlight < limit / 2) return 'idle';
     const gradient = Math.max(0.5, Math.min(1, (this.#tolerance * long) / duration));
-    const wanted = limit * gradient + this.#queueSize(Math.floor(limit));
+    const wanted = limit * gradient + askFor('queueSize', this.#queueSize, Math.floor(limit));
     const next = limit * (1 - this.#smoothing) + wanted * this.#smoothing;
     this.#limit = Math.max(this.#min, Math.min(this.#max, next));
     if (next === limit) return 'steady';

@@ -340,6 +340,11 @@ describe('leaks', () => {
         await Promise.all([first, second]);
         console.log('open');`,
       ],
+      [
+        'while an adaptive limiter waits for a call that never settles',
+        `const calls = core.pipeline(core.timeout({ duration: 20 }), core.adaptiveLimiter());
+        await calls.execute(() => new Promise(() => {})).catch((error) => console.log(error.code === 'RESIL_TIMEOUT' ? 'open' : error));`,
+      ],
     ])('ends by itself %s', async (_, code) => {
       expect(await runChild(code)).toEqual({ code: 0, signal: null, output: 'open' });
     });

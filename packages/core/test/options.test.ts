@@ -231,7 +231,7 @@ const rows: Row[] = [
   }),
   ...rowsOf('adaptiveLimiter', adaptiveLimiter, {
     algorithm: [
-      "one of 'aimd', 'vegas', 'gradient2', or an algorithm (estimate, update)",
+      "one of 'aimd', 'vegas', 'gradient2', or an algorithm (a finite estimate, update)",
       ['reno', '', null, 1, {}, { update: () => 1 }, () => 1],
     ],
     initialLimit: count,
