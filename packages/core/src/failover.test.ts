@@ -284,8 +284,31 @@ describe('failover', () => {
       for (let call = 0; call < 20; call++) await calls.execute(operation).catch(() => {});
       expect(seen).toEqual(Array.from({ length: 20 }, () => 'a'));
       expect(layer.endpoints[0]?.state).toBe('available');
-      expect(recorder.of('endpoint.ejected')).toMatchObject([{ endpoint: 'a', enforced: false }]);
+      expect(recorder.of('endpoint.ejected')).toMatchObject([
+        { endpoint: 'a', enforced: false, observed: true },
+      ]);
     });
+
+    it.each(['observe', 'enforce'] as const)(
+      'starts an endpoint slowly that returns only where it was away: %s',
+      async (mode) => {
+        const { layer, calls } = benchOf({ endpoints: ['a', 'b'], outlierDetection: { mode } });
+        const recorder = recordEvents(layer);
+        const { operation, seen, downs } = service('a');
+        for (let call = 0; call < 40; call++) await calls.execute(operation).catch(() => {});
+        downs.length = 0;
+        clock.tick(40_000);
+        await calls.execute(operation);
+        const observed = mode === 'observe';
+        const [returned] = recorder.of('endpoint.returned');
+        expect([returned?.endpoint, returned?.observed]).toEqual(['a', observed || undefined]);
+        seen.length = 0;
+        for (let call = 0; call < 200; call++) await calls.execute(operation);
+        const share = seen.filter((name) => name === 'a').length / 200;
+        if (observed) expect(share).toBeGreaterThan(0.4);
+        else expect(share).toBeLessThan(0.2);
+      },
+    );
 
     it('leaves no timer behind', async () => {
       const { calls } = benchOf({ endpoints: inOrder('a', 'b') });

@@ -23,6 +23,7 @@ import { leastLoadedOfTwo, slowStartShare } from './endpoint-choice.js';
 import { isRefusal, NoEndpointError } from './errors.js';
 import type { EndpointEvent } from './events.js';
 import { type FailoverOptions, failoverDefaults, failoverRules } from './failover-options.js';
+import { markOf, type ObservedMark } from './guard-mode.js';
 import type { Stage } from './guarded-run.js';
 import { HealthChecks } from './health-checks.js';
 import type { Guard, Layer, LayerOwner, Strategy } from './layer.js';
@@ -299,13 +300,24 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     reason: (EndpointEvent & { type: 'endpoint.ejected' })['reason'],
     delay: number,
   ): void {
-    const enforced = this.#outliers?.options.enforced === true;
-    this.#emit({ type: 'endpoint.ejected', ...this.#label(index), reason, delay, enforced });
+    const enforced = this.#isEnforced;
+    const told = { ...this.#label(index), reason, delay, enforced, ...this.#mark };
+    this.#emit({ type: 'endpoint.ejected', ...told });
   }
 
   #returned(index: number): void {
-    this.#startSlowly(index);
-    this.#emit({ type: 'endpoint.returned', ...this.#label(index) });
+    // Where it is only observed, the endpoint was never away.
+    if (this.#isEnforced) this.#startSlowly(index);
+    this.#emit({ type: 'endpoint.returned', ...this.#label(index), ...this.#mark });
+  }
+
+  get #isEnforced(): boolean {
+    return this.#outliers?.options.enforced === true;
+  }
+
+  /** What marks the events of outlier detection. */
+  get #mark(): ObservedMark {
+    return markOf(this.#isEnforced ? 'enforce' : 'observe');
   }
 
   #passed(index: number, changed: boolean): void {
