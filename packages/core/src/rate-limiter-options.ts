@@ -73,8 +73,8 @@ export interface RateLimiterOptions {
    */
   readonly queueTimeout?: number | undefined;
   /**
-   * Longest pause in milliseconds that a server may ask for; a longer one is cut to it. `Infinity` for
-   * any.
+   * Longest pause in milliseconds that a server may ask for, and longest time for which it may slow
+   * calls down; a longer one is cut to it. `Infinity` for any.
    *
    * @defaultValue `rateLimiterDefaults.maxRetryAfter` (30,000)
    */

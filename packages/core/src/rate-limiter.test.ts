@@ -356,6 +356,15 @@ describe('rateLimiter', () => {
   });
 
   describe('a quota of the server', () => {
+    it('slows down for maxRetryAfter at most, however far away the reset is said to be', () => {
+      const { layer } = benchOf({ maxCalls: 10, maxQueueSize: 0, maxRetryAfter: 10_000 });
+      layer.slowDown({ quotas: [{ remaining: 1, resetDelay: 315_360_000_000 }] });
+      expect(layer.describe().state).toMatchObject({ pace: 10_000 });
+      clock.tick(10_000);
+      expect(layer.describe().state).toMatchObject({ pace: 100 });
+      expect(admitted(layer, 250)).toEqual([10_000, 10_100, 10_200]);
+    });
+
     /** Own pace and burst, quotas, and what they ask: [pause, pace, duration]. */
     it.each<[string, number, number, RateQuota[], [number, number, number]]>([
       ['exhausted is a pause', 10, 1, [{ remaining: 0, resetDelay: 20_000 }], [20_000, 0, 0]],

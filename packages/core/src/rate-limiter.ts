@@ -200,7 +200,8 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
    * Takes over what a server says about its limits. `retryAfter` lets nobody go for so long; of the
    * quotas, an exhausted one does so until it is filled again, and one that would be exhausted before
    * slows down until then. A later hint with quotas takes the place of an earlier one. Numbers that
-   * make no sense count for nothing, and no pause is longer than `maxRetryAfter`.
+   * make no sense count for nothing, and neither a pause nor a slow pace lasts longer than
+   * `maxRetryAfter`, unless another hint follows.
    *
    * @param call In whose name the event is told; without one none is.
    */
@@ -210,7 +211,8 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     const { retryAfter, quotas } = hint;
     if (retryAfter !== undefined && retryAfter > 0) this.#pause(retryAfter, now, call);
     if (quotas === undefined) return;
-    const { pause, pace, duration } = slowestQuota(quotas, this.#pace, this.#burstSize);
+    const { pause, pace, ...slowest } = slowestQuota(quotas, this.#pace, this.#burstSize);
+    const duration = Math.min(slowest.duration, this.#maxRetryAfter);
     // Retry-After comes first where both are said.
     if (retryAfter === undefined && pause > 0) this.#pause(pause, now, call);
     this.#slowPace = Math.min(pace, this.#maxRetryAfter);
