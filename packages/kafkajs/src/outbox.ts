@@ -1,7 +1,7 @@
 /**
  * An outbox: messages that could not be sent are kept, in order, and sent when the broker is back.
- * While it holds messages of a topic, later ones for that topic are kept behind them, so that order
- * stays. What was kept is written at least once.
+ * While it holds any, later ones are kept behind them, those of other topics too, so that order stays.
+ * What was kept is written at least once.
  */
 import {
   type Clock,

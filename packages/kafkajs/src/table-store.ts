@@ -17,7 +17,13 @@ export interface Queryable {
 
 /** What a store needs of a pg pool. */
 export interface QueryablePool extends Queryable {
-  connect(): Promise<Queryable & { release(error?: boolean | Error): void }>;
+  connect(): Promise<
+    Queryable & {
+      release(error?: boolean | Error): void;
+      on(event: 'error', listener: (error: Error) => void): unknown;
+      removeListener(event: 'error', listener: (error: Error) => void): unknown;
+    }
+  >;
 }
 
 /** Options of {@link tableStore}. */
@@ -82,11 +88,13 @@ export function tableStore(options: TableStoreOptions): TableStore {
 
 type Row = { readonly id: string; readonly message: string };
 
+type Client = Awaited<ReturnType<QueryablePool['connect']>>;
+
 class PgTableStore implements TableStore {
   readonly shared = true;
   readonly #pool: QueryablePool;
   readonly #table: string;
-  #holder: Awaited<ReturnType<QueryablePool['connect']>> | undefined;
+  #holder: Client | undefined;
 
   constructor(pool: QueryablePool, table: string) {
     this.#pool = pool;
@@ -138,41 +146,47 @@ class PgTableStore implements TableStore {
   }
 
   async close(): Promise<void> {
-    const holder = this.#holder;
-    this.#holder = undefined;
-    // With its connection the lock goes too.
-    holder?.release(true);
+    this.#drop(this.#holder);
   }
 
   /** The client that holds the lock; `undefined` while another process has it. */
-  async #hold(): Promise<Queryable | undefined> {
+  async #hold(): Promise<Client | undefined> {
     if (this.#holder !== undefined) return this.#holder;
     const client = await this.#pool.connect();
+    // A pool takes its own listener off a client that it lends. Without one, a connection that ends
+    // while nothing is asked of it would end the process.
+    const lost = (): void => this.#drop(client);
+    client.on('error', lost);
+    let held: boolean | undefined;
     try {
       const { rows } = await client.query(
         'select pg_try_advisory_lock(hashtextextended($1, 0)) as held',
         [`@resil/kafkajs ${this.#table}`],
       );
-      if ((rows[0] as { held: boolean }).held) {
-        this.#holder = client;
-        return client;
+      held = (rows[0] as { held: boolean }).held;
+    } finally {
+      if (held !== true) {
+        client.release(held === undefined);
+        client.removeListener('error', lost);
       }
-      client.release();
-      return undefined;
-    } catch (error) {
-      client.release(true);
-      throw error;
     }
+    if (!held) return undefined;
+    this.#holder = client;
+    return client;
   }
 
-  async #safely<T>(holder: Queryable, work: () => Promise<T>): Promise<T> {
+  /** Gives the holder back to be closed: with its connection the lock goes too. */
+  #drop(client: Client | undefined): void {
+    if (client === undefined || this.#holder !== client) return;
+    this.#holder = undefined;
+    client.release(true);
+  }
+
+  async #safely<T>(holder: Client, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (this.#holder === holder) {
-        this.#holder.release(true);
-        this.#holder = undefined;
-      }
+      this.#drop(holder);
       throw error;
     }
   }
