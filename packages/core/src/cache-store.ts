@@ -26,11 +26,11 @@ export interface CachedAnswer {
  */
 export interface CacheStore {
   /** The answer of a key; `undefined` if there is none. */
-  get(key: string): CachedAnswer | undefined | Promise<CachedAnswer | undefined>;
+  get(key: string): CachedAnswer | undefined | PromiseLike<CachedAnswer | undefined>;
   /** Keeps an answer for `duration` milliseconds; it may go before. */
-  set(key: string, value: unknown, duration: number): void | Promise<void>;
+  set(key: string, value: unknown, duration: number): void | PromiseLike<void>;
   /** Forgets an answer. */
-  delete(key: string): void | Promise<void>;
+  delete(key: string): void | PromiseLike<void>;
 }
 
 /** Options of {@link memoryStore}. */

@@ -2,7 +2,7 @@ import { recordEvents, VirtualClock } from '@resil/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Deferred, deferred } from '../test/deferred.js';
 import { Cache, cache } from './cache.js';
-import type { CacheStore } from './cache-store.js';
+import type { CachedAnswer, CacheStore } from './cache-store.js';
 import type { Call } from './call.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import { reportErrorsTo } from './emitter.js';
@@ -142,6 +142,36 @@ describe('cache', () => {
       });
     });
 
+    it('is asked for again after a revalidation that heeds no abort, whose late answer is not kept', async () => {
+      const layer = cache({
+        key,
+        clock,
+        freshDuration: 100,
+        staleDuration: 10_000,
+        revalidateTimeout: 500,
+      });
+      const recorder = recordEvents(layer);
+      await layer.execute(ask, options);
+      await clock.advance(100);
+      const late = deferred<number>();
+      expect(await layer.execute(() => late.promise, options)).toBe(1);
+      await clock.advance(500);
+      expect(layer.describe()).toMatchObject({
+        state: { revalidating: 0 },
+        counters: { revalidations: 1, revalidationsFailed: 1 },
+      });
+      late.resolve(99);
+      await clock.flush();
+      expect(await layer.execute(ask, options)).toBe(1);
+      await clock.flush();
+      expect(await layer.execute(ask, options)).toBe(2);
+      expect(recorder.of('cache.revalidation-failed')).toMatchObject([
+        { error: { code: 'RESIL_TIMEOUT', timeout: 500 } },
+      ]);
+      expect(layer.describe().counters).toMatchObject({ revalidations: 2, stored: 2 });
+      expect(clock.pending).toBe(0);
+    });
+
     it('stands for a failure and a refusal, not for a cancellation, and not for ever', async () => {
       const breaker = circuitBreaker({ clock, failureThreshold: 1, resetTimeout: Infinity });
       const layer = cache({ key, clock, freshDuration: 100, staleIfErrorDuration: 900 });
@@ -182,6 +212,27 @@ describe('cache', () => {
       const layer = cache({ key, clock, store, freshDuration: 30, staleIfErrorDuration: 20 });
       expect(await layer.execute(ask, options)).toBe(1);
       expect(set.mock.calls).toEqual([['a', 1, 50]]);
+    });
+
+    it('may answer by promises of its own', async () => {
+      const errors: unknown[] = [];
+      const restore = reportErrorsTo((error) => errors.push(error));
+      const own = {
+        // biome-ignore lint/suspicious/noThenProperty: what is tested
+        then: (give: (answer: CachedAnswer) => void) => give({ value: 'kept', age: 4 }),
+      } as PromiseLike<CachedAnswer>;
+      const broken = {
+        // biome-ignore lint/suspicious/noThenProperty: what is tested
+        then: () => {
+          throw down;
+        },
+      } as PromiseLike<CachedAnswer>;
+      const stores = [own, broken].map((answer) => shared({ get: () => answer }));
+      const layers = stores.map((store) => cache({ key, clock, store }));
+      const answers = layers.map((layer) => layer.execute<unknown>(ask, options));
+      expect(await Promise.all(answers)).toEqual(['kept', 1]);
+      expect(errors).toEqual([down]);
+      restore();
     });
 
     it('that fails or hangs is reported, and counts as a miss', async () => {

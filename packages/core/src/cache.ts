@@ -244,22 +244,30 @@ export class Cache extends SingleLayer implements Strategy {
     this.#revalidating.add(key);
     this.#counters.revalidations++;
     const { call } = detach(from);
-    const { revalidateTimeout } = this.#times;
-    const forget = call.clock.schedule(
-      () => call.abort(new TimeoutError(`${this.name} revalidation`, revalidateTimeout)),
-      revalidateTimeout,
-      true,
-    );
     const ended = (): void => {
-      forget();
       call.close();
       this.#revalidating.delete(key);
     };
-    this.#ask(undefined, key, call, next).then(ended, (error) => {
+    const inTime = (): Promise<unknown> => this.#inTime(call, next);
+    this.#ask(undefined, key, call, inTime).then(ended, (error) => {
       ended();
       this.#counters.revalidationsFailed++;
       if (call.observed)
         call.emit({ type: 'cache.revalidation-failed', strategy: this.name, error });
+    });
+  }
+
+  /** What a revalidation gives, unless it takes too long; what comes after that is not kept. */
+  #inTime(call: CallState, next: Next<unknown>): Promise<unknown> {
+    const { revalidateTimeout } = this.#times;
+    return new Promise((resolve, reject) => {
+      const expire = (): void => {
+        const error = new TimeoutError(`${this.name} revalidation`, revalidateTimeout);
+        reject(error);
+        call.abort(error);
+      };
+      const forget = call.clock.schedule(expire, revalidateTimeout, true);
+      next(call).finally(forget).then(resolve, reject);
     });
   }
 
@@ -278,7 +286,8 @@ export class Cache extends SingleLayer implements Strategy {
   #read(key: string, call: Call): CachedAnswer | undefined | Promise<CachedAnswer | undefined> {
     try {
       const found = this.store.get(key);
-      return found instanceof Promise ? this.#bounded(found, call) : found;
+      // `Promise.resolve` also tames a foreign promise whose `then` throws.
+      return isThenable(found) ? this.#bounded(Promise.resolve(found), call) : found;
     } catch (error) {
       this.#storeFailed(error);
       return undefined;
@@ -352,6 +361,13 @@ export class Cache extends SingleLayer implements Strategy {
  */
 export function cache(options: CacheOptions): Cache {
   return new Cache(options);
+}
+
+/** Whether a store answers later, be it by a promise that is not Node's. */
+function isThenable(
+  found: CachedAnswer | undefined | PromiseLike<CachedAnswer | undefined>,
+): found is PromiseLike<CachedAnswer | undefined> {
+  return typeof (found as Partial<PromiseLike<unknown>> | undefined)?.then === 'function';
 }
 
 /** A refusal or a timeout of ours: the caller has no answer. */
