@@ -87,6 +87,24 @@ describe('coalesce', () => {
       }
     });
 
+    it('takes in a call that its own operation makes at once', async () => {
+      const layer = coalesce({ key });
+      let inner: Promise<string> | undefined;
+      const outer = layer.execute(
+        async () => {
+          inner = layer.execute(operation, { key: 'a' });
+          return 'A';
+        },
+        { key: 'a' },
+      );
+      expect([await outer, await inner]).toEqual(['A', 'A']);
+      expect(operation).not.toHaveBeenCalled();
+      expect(layer.describe()).toMatchObject({
+        state: { flights: 0, calls: 0 },
+        counters: { flights: 1, joined: 1 },
+      });
+    });
+
     it('is not shared by calls without a key, nor where the key can not be had', async () => {
       const errors: unknown[] = [];
       const restore = reportErrorsTo((error) => errors.push(error));

@@ -103,12 +103,19 @@ class Flight {
   /** Those who wait. */
   readonly #calls = new Set<CallState>();
   #started = false;
-  #result!: Promise<unknown>;
+  readonly #result: Promise<unknown>;
+  #resolve!: (value: unknown) => void;
+  #reject!: (error: unknown) => void;
 
   constructor(first: CallState, over: (flight: Flight) => void) {
     this.#over = over;
     this.#calls.add(first);
     this.#detached = detach(first, () => this.#begin());
+    // There before it starts: what runs may call for the same key at once.
+    this.#result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
 
   /** Calls that wait for it. */
@@ -118,12 +125,20 @@ class Flight {
 
   start(next: (call: Call) => Promise<unknown>): void {
     const { call } = this.#detached;
-    this.#result = next(call);
     const ended = (): void => {
       call.close();
       this.#over(this);
     };
-    this.#result.then(ended, ended);
+    next(call).then(
+      (value) => {
+        ended();
+        this.#resolve(value);
+      },
+      (error) => {
+        ended();
+        this.#reject(error);
+      },
+    );
   }
 
   /** The flight's end for one call, which can leave alone; `left` hears whether it was the last one. */
