@@ -242,10 +242,8 @@ export class RootCall extends CallState {
   readonly options: CallOptions | undefined;
   /** What the call inherits from the work that it is made for. */
   readonly ambient: AmbientContext | undefined;
-  /** Whether a layer repeats the operation when it fails. */
-  repeated: boolean;
-  /** Where this call was sent so far. */
-  trail: Trail | undefined;
+  private repeats: boolean;
+  private sent: Trail | undefined;
   private began: number;
   /** While the call is first walked in, which is synchronous, now is when it began. */
   walkingIn: boolean;
@@ -259,15 +257,31 @@ export class RootCall extends CallState {
     this.operation = operation;
     this.options = options;
     this.ambient = ambientProvider?.current();
-    this.repeated = false;
+    this.repeats = false;
     if (this.ambient !== undefined) {
       this.deadline = Math.min(this.deadline, deadlineOn(host.clock, this.ambient));
     }
-    this.trail = undefined;
+    this.sent = undefined;
     this.began = -1;
     this.walkingIn = true;
     this.raced = false;
     this.budgets = undefined;
+  }
+
+  /** Whether a layer repeats the operation when it fails. */
+  get repeated(): boolean {
+    return this.repeats;
+  }
+  set repeated(repeated: boolean) {
+    this.repeats = repeated;
+  }
+
+  /** Where this call was sent so far. */
+  get trail(): Trail | undefined {
+    return this.sent;
+  }
+  set trail(trail: Trail | undefined) {
+    this.sent = trail;
   }
 
   /**

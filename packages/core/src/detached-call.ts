@@ -1,8 +1,10 @@
 /**
  * Work that goes on without the call that began it: for several callers, or for nobody in particular.
  * It has the name, key, attributes and operation of that call, and nothing of its signal and deadline.
+ * Where it was sent, whether it is repeated and what it costs a budget count for that call.
  */
-import type { CallState } from './call-state.js';
+import type { AttemptBudget } from './attempt-budget.js';
+import type { CallState, Trail } from './call-state.js';
 import { RootCall } from './call-state.js';
 import { Cancellation } from './cancellation.js';
 import type { Endpoint } from './endpoint.js';
@@ -20,14 +22,15 @@ class DetachedRoot extends RootCall {
 
   constructor(from: CallState, cancellation: Cancellation, began: () => void) {
     const { host, operation, options } = from.root;
-    const bare = { ...options, signal: undefined, deadline: undefined, cancellation };
+    // By name: an adapter's options may be getters of a class, which no spread sees.
+    const { key, name, attributes, priority, idempotent } = options ?? {};
     super(
       host,
       (call) => {
         began();
         return operation(call);
       },
-      bare,
+      { key, name, attributes, priority, idempotent, cancellation },
     );
     this.#from = from;
     this.deadline = Infinity;
@@ -36,6 +39,24 @@ class DetachedRoot extends RootCall {
 
   override get endpoint(): Endpoint | undefined {
     return this.#from.endpoint;
+  }
+
+  override get repeated(): boolean {
+    return this.#from.root.repeated;
+  }
+  override set repeated(repeated: boolean) {
+    this.#from.root.repeated = repeated;
+  }
+
+  override get trail(): Trail | undefined {
+    return this.#from.root.trail;
+  }
+  override set trail(trail: Trail | undefined) {
+    this.#from.root.trail = trail;
+  }
+
+  override deposit(budget: AttemptBudget, now: number): boolean {
+    return this.#from.root.deposit(budget, now);
   }
 }
 
