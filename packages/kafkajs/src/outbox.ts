@@ -23,6 +23,7 @@ import {
   type StoredEntry,
   type StoredMessage,
 } from './outbox-options.js';
+import { isSendable } from './record.js';
 
 type Send = (
   topicMessages: readonly TopicMessages[],
@@ -305,7 +306,7 @@ export class Outbox {
     }
   }
 
-  /** Sends entries together; one by one if one of them is what the broker refuses. Gives those that are dealt with. */
+  /** Sends entries together; one by one if one of them can never be sent. Gives those that are dealt with. */
   async #sendAll(entries: readonly StoredEntry[]): Promise<readonly StoredEntry[]> {
     const send = this.#send;
     if (send === undefined) return [];
@@ -317,7 +318,12 @@ export class Outbox {
       });
       return entries;
     } catch (error) {
-      if (!isUnsendable(error)) return [];
+      if (
+        !isUnsendable(error) &&
+        entries.every(({ topic, message }) => isSendable(topic, message))
+      ) {
+        return [];
+      }
       if (entries.length === 1) {
         this.#drop(1, error);
         return entries;
@@ -382,7 +388,13 @@ function group(entries: readonly StoredEntry[]): TopicMessages[] {
 }
 
 /** What a broker says of messages that it will never take. Everything else may change. */
-const UNSENDABLE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD']);
+const UNSENDABLE = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_RECORD',
+  'INVALID_TIMESTAMP',
+  'INVALID_TOPIC_EXCEPTION',
+]);
 
 function isUnsendable(error: unknown): boolean {
   if ((error as { code?: unknown }).code === 'RESIL_UNKNOWN_PARTITION') return true;
