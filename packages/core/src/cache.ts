@@ -171,7 +171,7 @@ export class Cache extends SingleLayer implements Strategy {
     };
   }
 
-  run<T>(call: Call, next: Next<T>): Promise<T> {
+  run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
     const key = keyOf(call, this.#key);
     if (key === undefined) {
       this.#counters.past++;
