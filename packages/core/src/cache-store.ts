@@ -164,7 +164,7 @@ export class MemoryStore implements CacheStore {
  * import { cache, memoryStore } from '@resil/core';
  *
  * const store = memoryStore({ maxEntries: 500, maxBytes: 1_000_000, sizeOf: (value) => String(value).length });
- * await cache({ store }).execute(async () => 'page', { key: '/index' });
+ * await cache({ key: (call) => call.key, store }).execute(async () => 'page', { key: '/index' });
  * ```
  */
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
