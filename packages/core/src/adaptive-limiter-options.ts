@@ -1,6 +1,7 @@
 /** Options of the adaptive limiter, and what makes them acceptable. */
 import type { Call } from './call.js';
 import type { Clock } from './clock.js';
+import { type JsonRecord, jsonRecord } from './description.js';
 import {
   aimd,
   gradient2,
@@ -235,6 +236,27 @@ export function algorithmOf(options: AdaptiveLimiterOptions): LimitAlgorithm {
   const bounds = boundsOf(options);
   if (algorithm === 'vegas') return vegas({ ...bounds, random });
   return algorithm === 'aimd' ? aimd(bounds) : gradient2(bounds);
+}
+
+/** The options that an adaptive limiter goes by, defaults filled in, as JSON. */
+export function describeAdaptiveLimiterOptions(
+  options: AdaptiveLimiterOptions,
+  algorithm: LimitAlgorithm,
+): JsonRecord {
+  const { clock: _clock, random: _random, name: _name, ...given } = options;
+  const known = Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  );
+  const { name: _default, ...defaults } = adaptiveLimiterDefaults;
+  const { initialLimit: _initial, minLimit: _min, maxLimit: _max, ...others } = defaults;
+  const ownBounds = typeof options.algorithm === 'object';
+  return jsonRecord({
+    ...others,
+    ...known,
+    ...(ownBounds ? {} : boundsOf(options)),
+    algorithm: algorithm.name,
+    sampleWindow: sampleWindowOf(options, algorithm) ?? false,
+  });
 }
 
 /** The given bounds, and the limiter's defaults as far as they fit between them. */

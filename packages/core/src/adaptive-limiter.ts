@@ -16,6 +16,7 @@ import {
   adaptiveLimiterDefaults,
   algorithmOf,
   checkAdaptiveLimiterOptions,
+  describeAdaptiveLimiterOptions,
   type QueueDiscipline,
   sampleWindowOf,
 } from './adaptive-limiter-options.js';
@@ -24,6 +25,7 @@ import type { CallState } from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
 import { CoDel } from './codel.js';
 import { backgroundDeadlinesOf, type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
+import { type JsonRecord, jsonRecord, type LayerDescription } from './description.js';
 import { report } from './emitter.js';
 import { LimitExceededError, QueueTimeoutError } from './errors.js';
 import type { LimiterRejection } from './events.js';
@@ -72,6 +74,8 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   readonly #isOverload: AdaptiveLimiterOptions['isOverload'];
   readonly #stallDuration: number;
   readonly #heartbeat: Heartbeat;
+  readonly #options: JsonRecord;
+  readonly #counters = { admitted: 0, queued: 0, rejected: 0, queueTimeouts: 0, aborted: 0 };
   #limit = 1;
   #inFlight = 0;
   #waiting = 0;
@@ -104,11 +108,13 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     const owner: WaitOwner<Permit> = {
       expired: ({ call, deadline, since }) => {
         this.#waiting--;
+        this.#counters.queueTimeouts++;
         this.#tellRejected(call, 'queue-timeout');
         return new QueueTimeoutError(this.name, deadline - since);
       },
       aborted: ({ call }) => {
         this.#waiting--;
+        this.#counters.aborted++;
         this.#tellRejected(call, 'aborted');
       },
     };
@@ -116,6 +122,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     const newCodel = (): CoDel => new CoDel(this.#targetDelay, this.#queueInterval);
     this.#partitions = partitionsOf(options.partitions ?? [], newQueue, newCodel);
     this.#follow();
+    this.#options = describeAdaptiveLimiterOptions(options, this.#algorithm);
   }
 
   /** Calls that may be in flight at a time. */
@@ -146,6 +153,22 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   /** Why the limit is what it is: the latest decisions, at most 20, oldest first. */
   explain(): LimitDecision[] {
     return this.#history.list();
+  }
+
+  describe(): LayerDescription {
+    return {
+      type: 'adaptiveLimiter',
+      name: this.name,
+      options: this.#options,
+      state: jsonRecord({
+        limit: this.#limit,
+        estimate: this.estimate,
+        inFlight: this.#inFlight,
+        waiting: this.#waiting,
+        partitions: this.partitions,
+      }),
+      counters: { ...this.#counters },
+    };
   }
 
   enter(call: Call): unknown {
@@ -198,6 +221,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   }
 
   #admit(partition: Partition<Permit>, now: number): Permit {
+    this.#counters.admitted++;
     this.#inFlight++;
     partition.inFlight++;
     if (this.#stallDuration !== Infinity && this.#heartbeat.wheelSlot === NOT_PENDING)
@@ -220,6 +244,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
 
   #sendAway(waiter: Waiter<Permit>, reason: LimiterRejection): void {
     this.#waiting--;
+    this.#counters.rejected++;
     this.#tellRejected(waiter.call, reason);
     waiter.queue.refuse(
       waiter,
@@ -228,6 +253,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   }
 
   #refuse(call: Call, reason: LimiterRejection): Refusal {
+    this.#counters.rejected++;
     this.#tellRejected(call, reason);
     return new Refusal(
       new LimitExceededError(this.name, this.#limit, this.#inFlight, this.#waiting),
@@ -238,6 +264,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     const now = call.now();
     if (this.#waiting === 0) this.#queuedSince = now;
     this.#waiting++;
+    this.#counters.queued++;
     const waiter = partition.queue.add(call, now, this.#timeoutAt(now));
     if (call.observed) this.#tellQueued(waiter);
     return waiter.promise;

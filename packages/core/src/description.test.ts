@@ -1,6 +1,7 @@
 import { recordEvents, VirtualClock } from '@resil/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { deferred } from '../test/deferred.js';
+import { adaptiveLimiter } from './adaptive-limiter.js';
 import { bulkhead } from './bulkhead.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import { concurrencyBudget } from './concurrency-budget.js';
@@ -381,6 +382,47 @@ describe('describe', () => {
     expect(described(layer)).toMatchObject({
       state: { pace: 1_000 },
       counters: { admitted: 1, queued: 1, rejected: 0, queueTimeouts: 1, slowed: 1 },
+    });
+  });
+
+  it('shows the limit that an adaptive limiter found, and who waits', async () => {
+    const options = { minLimit: 1, maxLimit: 1, maxQueueSize: 1, queueTimeout: 50 };
+    const layer = adaptiveLimiter({ clock, ...options });
+    const calls = pipeline({ clock }, layer);
+    const held = deferred();
+    const running = calls.execute(() => held.promise);
+    const waiting = calls.execute(() => 1);
+    await expect(calls.execute(() => 2)).rejects.toMatchObject({ code: 'RESIL_LIMIT_EXCEEDED' });
+    expect(described(layer)).toStrictEqual({
+      type: 'adaptiveLimiter',
+      name: 'adaptive-limiter',
+      options: {
+        ...options,
+        algorithm: 'aimd',
+        initialLimit: 1,
+        sampleWindow: false,
+        queue: 'fifo',
+        targetDelay: 5,
+        queueInterval: 100,
+        stallDuration: 50,
+      },
+      state: {
+        limit: 1,
+        estimate: 1,
+        inFlight: 1,
+        waiting: 1,
+        partitions: [{ name: '(others)', guaranteed: 0, inFlight: 1, waiting: 1 }],
+      },
+      counters: { admitted: 1, queued: 1, rejected: 1, queueTimeouts: 0, aborted: 0 },
+    });
+    await expect(clock.runUntilSettled(waiting)).rejects.toMatchObject({
+      code: 'RESIL_QUEUE_TIMEOUT',
+    });
+    held.resolve();
+    await running;
+    expect(described(layer)).toMatchObject({
+      state: { inFlight: 0, waiting: 0 },
+      counters: { admitted: 1, queueTimeouts: 1 },
     });
   });
 
