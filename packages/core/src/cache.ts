@@ -20,7 +20,7 @@ import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.j
 import { jsonRecord, type LayerDescription } from './description.js';
 import { detach } from './detached-call.js';
 import { report } from './emitter.js';
-import { isRefusal, isResilienceError, TimeoutError } from './errors.js';
+import { isRefusalOrTimeout, TimeoutError } from './errors.js';
 import type { Strategy } from './layer.js';
 import type { Classify, Outcome } from './outcome.js';
 import { SingleLayer } from './single-layer.js';
@@ -224,7 +224,8 @@ export class Cache extends SingleLayer implements Strategy {
     }
     const verdict = verdictOf(classify, outcome, call);
     if (outcome.ok && verdict.kind === 'success') this.#keep(key, outcome.value, call);
-    const unanswered = verdict.kind === 'failure' || (!outcome.ok && isOurs(outcome.error));
+    const unanswered =
+      verdict.kind === 'failure' || (!outcome.ok && isRefusalOrTimeout(outcome.error));
     if (found !== undefined && unanswered && !call.cancelled) {
       const { freshDuration, staleIfErrorDuration } = this.#times;
       const age = found.age + outcome.duration;
@@ -368,9 +369,4 @@ function isThenable(
   found: CachedAnswer | undefined | PromiseLike<CachedAnswer | undefined>,
 ): found is PromiseLike<CachedAnswer | undefined> {
   return typeof (found as Partial<PromiseLike<unknown>> | undefined)?.then === 'function';
-}
-
-/** A refusal or a timeout of ours: the caller has no answer. */
-function isOurs(error: unknown): boolean {
-  return isRefusal(error) || (isResilienceError(error) && error.code === 'RESIL_TIMEOUT');
 }

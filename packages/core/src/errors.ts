@@ -82,6 +82,16 @@ export function isRefusal(error: unknown): error is ResilienceError {
   return isResilienceError(error) && error.refusal;
 }
 
+/** Whether `error` is one of our timeouts. */
+export function isTimeout(error: unknown): boolean {
+  return isResilienceError(error) && error.code === 'RESIL_TIMEOUT';
+}
+
+/** Whether `error` is a refusal or a timeout of ours: the caller has no answer, whatever it says about the dependency. */
+export function isRefusalOrTimeout(error: unknown): boolean {
+  return isRefusal(error) || isTimeout(error);
+}
+
 /** The circuit breaker is open, or half-open with all its probes out. Code `RESIL_CIRCUIT_OPEN`. */
 export class CircuitOpenError extends ResilienceError {
   constructor(strategy: string, retryAfter: number, state: 'open' | 'half-open') {

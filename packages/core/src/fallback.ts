@@ -9,7 +9,7 @@ import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import type { CallTally } from './call-tally.js';
 import { jsonRecord, type LayerDescription } from './description.js';
-import { isRefusal, isResilienceError } from './errors.js';
+import { isRefusalOrTimeout } from './errors.js';
 import type { Strategy } from './layer.js';
 import type { Classify, Outcome } from './outcome.js';
 import { SingleLayer } from './single-layer.js';
@@ -93,7 +93,10 @@ export class Fallback extends SingleLayer implements Strategy {
     const verdict = verdictOf(classify, outcome, call);
     if (outcome.ok) {
       if (verdict.kind !== 'failure') return outcome.value;
-    } else if (call.cancelled || (verdict.kind !== 'failure' && !isOurs(outcome.error))) {
+    } else if (
+      call.cancelled ||
+      (verdict.kind !== 'failure' && !isRefusalOrTimeout(outcome.error))
+    ) {
       throw outcome.error;
     }
     this.#counters.used++;
@@ -113,11 +116,6 @@ export class Fallback extends SingleLayer implements Strategy {
       throw failure;
     }
   }
-}
-
-/** A refusal or a timeout of ours: it says nothing about the dependency, but the caller has no answer. */
-function isOurs(error: unknown): boolean {
-  return isRefusal(error) || (isResilienceError(error) && error.code === 'RESIL_TIMEOUT');
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import { report } from './emitter.js';
-import { isRefusal, isResilienceError } from './errors.js';
+import { isRefusal, isResilienceError, isTimeout } from './errors.js';
 import type { Classify, Outcome, Verdict, VerdictKind } from './outcome.js';
 
 const SUCCESS: Verdict = Object.freeze({ kind: 'success', repeat: false });
@@ -74,8 +74,4 @@ export function discard(verdict: Verdict): void {
 /** A failure may be repeated unless the caller said that repeating does harm. */
 function failure(call: Call): Verdict {
   return call.idempotent === false ? FINAL_FAILURE : FAILURE;
-}
-
-function isTimeout(error: unknown): boolean {
-  return isResilienceError(error) && error.code === 'RESIL_TIMEOUT';
 }
