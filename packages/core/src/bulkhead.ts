@@ -1,19 +1,11 @@
 /**
  * Bulkhead: at most so many calls at a time, and at most so many waiting.
  *
- * Calls wait first come, first served. A permit that becomes free is handed to the one who waits
- * longest; a newcomer cannot take it. A waiter leaves at once when its signal aborts, its deadline
- * passes, or `queueTimeout` is over. The queue is a linked list: entering, leaving and dropping out
- * of its middle cost the same however long it is. The one who waited goes on in its own async
- * context, because it goes on from its own promise.
+ * Calls wait first come, first served (wait-queue.ts). A permit that becomes free is handed to the one
+ * who waits longest; a newcomer cannot take it. A waiter leaves at once when its signal aborts, its
+ * deadline passes, or `queueTimeout` is over.
  */
 import type { Call } from './call.js';
-import {
-  type DeadlineEntry,
-  type DeadlineWheel,
-  deadlinesOf,
-  NOT_PENDING,
-} from './deadline-wheel.js';
 import { jsonRecord, type LayerDescription } from './description.js';
 import { BulkheadFullError, QueueTimeoutError } from './errors.js';
 import { type GuardMode, markOf, modeRule, type ObservedMark } from './guard-mode.js';
@@ -28,6 +20,7 @@ import {
   type OptionRules,
   positiveDurationRule,
 } from './validate.js';
+import { type Waiter, WaitQueue } from './wait-queue.js';
 
 /** Options of {@link bulkhead}. */
 export interface BulkheadOptions {
@@ -109,10 +102,8 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
     aborted: 0,
     observed: 0,
   };
+  readonly #queue: WaitQueue<void>;
   #running = 0;
-  #waiting = 0;
-  #first: Waiter | undefined;
-  #last: Waiter | undefined;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: BulkheadOptions = {}) {
@@ -126,6 +117,17 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
     this.#mark = markOf(this.#mode);
     const { timeout } = options;
     this.#timeout = timeout;
+    this.#queue = new WaitQueue({
+      expired: ({ call }) => {
+        this.#counters.queueTimeouts++;
+        this.#tellRejected(call, 'queue-timeout');
+        return new QueueTimeoutError(this.name, this.#queueTimeout);
+      },
+      aborted: ({ call }) => {
+        this.#counters.aborted++;
+        this.#tellRejected(call, 'aborted');
+      },
+    });
     this.layers =
       timeout === undefined
         ? [this]
@@ -139,7 +141,7 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
 
   /** Calls that wait for a permit. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#queue.size;
   }
 
   describe(): LayerDescription {
@@ -153,7 +155,7 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
         timeout: this.#timeout,
         mode: this.#mode,
       }),
-      state: { running: this.#running, waiting: this.#waiting },
+      state: { running: this.#running, waiting: this.waiting },
       counters: { ...this.#counters },
     };
   }
@@ -169,23 +171,22 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
       return undefined;
     }
     if (this.#mode === 'observe') return this.#observe(call);
-    if (this.#waiting >= this.#maxQueueSize || this.#queueTimeout === 0) {
+    if (this.waiting >= this.#maxQueueSize || this.#queueTimeout === 0) {
       this.#counters.rejected++;
       this.#tellRejected(call, 'full');
-      return new Refusal(new BulkheadFullError(this.name, this.#running, this.#waiting));
+      return new Refusal(new BulkheadFullError(this.name, this.#running, this.waiting));
     }
     if (call.aborted) throw call.reason;
     return this.#wait(call);
   }
 
   leave(): void {
-    const next = this.#first;
+    const { first } = this.#queue;
     // The permit goes from hand to hand, so that no newcomer finds it free while somebody waits.
-    if (next === undefined) this.#running--;
+    if (first === undefined) this.#running--;
     else {
-      this.#drop(next);
       this.#counters.admitted++;
-      next.resolve();
+      this.#queue.grant(first, undefined);
     }
   }
 
@@ -209,58 +210,20 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
   }
 
   #wait(call: Call): Promise<void> {
-    const since = call.now();
     this.#counters.queued++;
-    const waiter = new Waiter(since + this.#queueTimeout, (late) => {
-      this.#drop(late);
-      this.#counters.queueTimeouts++;
-      this.#tellRejected(call, 'queue-timeout');
-      late.reject(new QueueTimeoutError(this.name, this.#queueTimeout));
-    });
-    this.#append(waiter);
-    waiter.forgetAbort = call.onAbort((reason) => {
-      this.#drop(waiter);
-      this.#counters.aborted++;
-      this.#tellRejected(call, 'aborted');
-      waiter.reject(reason);
-    });
-    // A deadline of the call that comes first ends the wait by aborting the call.
-    if (waiter.deadline < call.deadline) {
-      waiter.wheel = deadlinesOf(call.clock);
-      waiter.wheel.add(waiter, since);
-    }
-    if (call.observed) this.#tellQueued(call, waiter, since);
+    const waiter = this.#queue.add(call, call.now(), this.#queueTimeout);
+    if (call.observed) this.#tellQueued(waiter);
     return waiter.promise;
   }
 
-  #append(waiter: Waiter): void {
-    waiter.previous = this.#last;
-    if (this.#last === undefined) this.#first = waiter;
-    else this.#last.next = waiter;
-    this.#last = waiter;
-    this.#waiting++;
-  }
-
-  /** Takes a waiter out of the queue and off everything that could still end its wait. */
-  #drop(waiter: Waiter): void {
-    const { previous, next } = waiter;
-    if (previous === undefined) this.#first = next;
-    else previous.next = next;
-    if (next === undefined) this.#last = previous;
-    else next.previous = previous;
-    this.#waiting--;
-    waiter.wheel?.remove(waiter);
-    waiter.forgetAbort?.();
-  }
-
-  #tellQueued(call: Call, waiter: Waiter, since: number): void {
+  #tellQueued({ call, promise, since }: Waiter<void>): void {
     call.emit({
       type: 'bulkhead.queued',
       strategy: this.name,
       running: this.#running,
-      waiting: this.#waiting,
+      waiting: this.waiting,
     });
-    waiter.promise.then(
+    promise.then(
       () =>
         call.emit({
           type: 'bulkhead.dequeued',
@@ -278,37 +241,8 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
       strategy: this.name,
       reason,
       running: this.#running,
-      waiting: this.#waiting,
+      waiting: this.waiting,
     });
-  }
-}
-
-/** A call in the queue. */
-class Waiter implements DeadlineEntry {
-  readonly deadline: number;
-  readonly promise: Promise<void>;
-  readonly #onExpired: (waiter: Waiter) => void;
-  resolve!: () => void;
-  reject!: (reason: unknown) => void;
-  forgetAbort: (() => void) | undefined;
-  wheel: DeadlineWheel | undefined;
-  previous: Waiter | undefined;
-  next: Waiter | undefined;
-  wheelSlot: number = NOT_PENDING;
-  wheelPrevious: DeadlineEntry | undefined;
-  wheelNext: DeadlineEntry | undefined;
-
-  constructor(deadline: number, onExpired: (waiter: Waiter) => void) {
-    this.deadline = deadline;
-    this.#onExpired = onExpired;
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-  }
-
-  expire(): void {
-    this.#onExpired(this);
   }
 }
 
