@@ -20,6 +20,7 @@ import {
   standard,
   standardDefaults,
   systemClock,
+  unregister,
 } from '@resil/core';
 import type {
   Axios,
@@ -109,7 +110,8 @@ class Protection {
     this.#keyOf = options.key ?? destinationOf;
     const { deadlineHeader, sendContext = resilientDefaults.sendContext } = options;
     this.#settings = { host, deadlineHeader, sendContext };
-    const { maxKeys, idleTimeout, clock } = options;
+    const { name, dependency, maxKeys, idleTimeout, clock } = options;
+    const keyedOptions = { name, dependency, maxKeys, idleTimeout, clock };
     const {
       pipeline: made,
       longRequests,
@@ -117,9 +119,9 @@ class Protection {
     } = options.pipeline === undefined
       ? standardPipelines(options, instanceDefaults)
       : { pipeline: options.pipeline, longRequests: undefined, anywhere: undefined };
-    this.#pipelines = new Keyed(made, { maxKeys, idleTimeout, clock });
+    this.#pipelines = new Keyed(made, keyedOptions);
     this.#longRequests = longRequests;
-    this.#anywhere = anywhere && new Keyed(anywhere, { maxKeys, idleTimeout, clock });
+    this.#anywhere = anywhere && new Keyed(anywhere, keyedOptions);
     this.#instanceDefaults = instanceDefaults;
   }
 
@@ -195,16 +197,16 @@ function standardPipelines(
   const settings = { ...standardOptionsFor(options, instanceDefaults), classify };
   const { name, clock = systemClock, attemptTimeout = standardDefaults.attemptTimeout } = settings;
   // Parts that contradict each other are refused now, not when the first request is sent.
-  standard(settings);
+  unregister(standard(settings));
   const failover = options.failover && failoverOf(options.failover);
-  if (failover !== undefined) standard({ ...settings, failover });
+  if (failover !== undefined) unregister(standard({ ...settings, failover }));
   const limited = options.attemptTimeout === undefined && attemptTimeout !== false;
   return {
     pipeline: (key) => standard({ ...settings, key }),
     anywhere: failover && ((key) => standard({ ...settings, key, failover })),
     longRequests: limited
       ? new LongRequests(attemptTimeout, options.totalTimeout || Infinity, (key, layers) =>
-          pipeline({ name, key, classify, clock }, ...layers),
+          unregister(pipeline({ name, key, classify, clock }, ...layers)),
         )
       : undefined,
   };

@@ -7,6 +7,7 @@
  * `'function'`. What does not apply is left out.
  */
 import type { AttemptBudget } from './attempt-budget.js';
+import type { Dependency } from './dependency.js';
 import { report } from './emitter.js';
 import type { Guard, Strategy } from './layer.js';
 import { isGuard } from './layer-kinds.js';
@@ -42,6 +43,8 @@ export type PipelineDescription = LayerDescription & {
   readonly type: 'pipeline';
   /** The key that it serves; `null` if it serves all. */
   readonly key: string | null;
+  /** What it stands before; `null` if that was not told. */
+  readonly dependency: JsonRecord | null;
   /** Calls that have begun and not ended. */
   readonly state: { readonly inFlight: number };
   /** Calls that were begun by this pipeline itself. Those that came through an outer one are counted there. */
@@ -59,6 +62,8 @@ export type PipelineDescription = LayerDescription & {
 /** Keyed pipelines at one moment, as JSON. */
 export type KeyedDescription = LayerDescription & {
   readonly type: 'keyed';
+  /** What the pipelines stand before; `null` if that was not told. */
+  readonly dependency: JsonRecord | null;
   readonly state: { readonly keys: number };
   /** The pipelines of the keys that were used last, latest first. */
   readonly pipelines: readonly (PipelineDescription & { readonly key: string })[];
@@ -97,6 +102,11 @@ function jsonValue(value: unknown): JsonValue {
     default:
       return String(value);
   }
+}
+
+/** What was told of a dependency. */
+export function describeDependency(dependency: Dependency | undefined): JsonRecord | null {
+  return dependency === undefined ? null : jsonRecord({ ...dependency });
 }
 
 /** A budget; one of the user's own shows what its `describe` gives, if it has one. */

@@ -31,6 +31,7 @@ import type { Classify, Outcome, SettledOutcome } from './outcome.js';
 import { OutlierDetection, resolveOutlierDetectionOptions } from './outlier-detection.js';
 import { checkLayer, Pipeline } from './pipeline.js';
 import { type Random, systemRandom } from './random.js';
+import { unregister } from './registry.js';
 import { rejectionOf } from './rejection.js';
 import { SingleLayer } from './single-layer.js';
 import { compile } from './stages.js';
@@ -138,7 +139,9 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     if (place === undefined)
       throw new InvalidOptionError('failover.pinned: name', name, 'must be that of an endpoint');
     const way =
-      keep === undefined ? place.way : new Way([new Pipeline({}, place.way.layers).narrow(keep)]);
+      keep === undefined
+        ? place.way
+        : new Way([unregister(new Pipeline({}, place.way.layers)).narrow(keep)]);
     return {
       name: this.name,
       run: (call, next) => {

@@ -53,6 +53,8 @@ export {
   concurrencyBudget,
   concurrencyBudgetDefaults,
 } from './concurrency-budget.js';
+// Dependencies
+export { type Dependency, dependencyRule } from './dependency.js';
 // Descriptions
 export {
   type Describable,
@@ -191,6 +193,8 @@ export {
   type RateQuota,
   rateLimiterDefaults,
 } from './rate-limiter-options.js';
+// Registry
+export { registered, unregister } from './registry.js';
 // Retry
 export { Retry, type RetryOptions, retry, retryDefaults } from './retry.js';
 export {

@@ -7,15 +7,18 @@
  */
 import type { Call, CallOptions } from './call.js';
 import { type Clock, systemClock } from './clock.js';
-import { jsonRecord, type KeyedDescription } from './description.js';
+import { type Dependency, dependencyRule } from './dependency.js';
+import { describeDependency, jsonRecord, type KeyedDescription } from './description.js';
 import { Emitter } from './emitter.js';
 import type { ResilienceListener } from './events.js';
 import { Pipeline } from './pipeline.js';
+import { register, unregister } from './registry.js';
 import {
   checkOptions,
   clockRule,
   countRule,
   InvalidOptionError,
+  nameRule,
   type OptionRules,
   positiveDurationRule,
 } from './validate.js';
@@ -40,6 +43,10 @@ export interface KeyedOptions {
   readonly idleTimeout?: number | undefined;
   /** Source of time. Default: the system's. */
   readonly clock?: Clock | undefined;
+  /** Name of them all, for tools. Default: none. */
+  readonly name?: string | undefined;
+  /** What they stand before, for tools. Default: not known. */
+  readonly dependency?: Dependency | undefined;
 }
 
 /** Defaults of {@link keyed}. */
@@ -64,6 +71,8 @@ const rules: OptionRules<KeyedOptions> = {
   maxKeys: countRule(1),
   idleTimeout: positiveDurationRule(true),
   clock: clockRule,
+  name: nameRule,
+  dependency: dependencyRule,
 };
 
 /** A key, its pipeline, and its neighbours in order of use. */
@@ -80,6 +89,10 @@ interface Slot {
 
 /** One pipeline per key. An instance is shared by all calls. */
 export class Keyed {
+  /** Name of them all, if they have one. */
+  readonly name: string | undefined;
+  /** What they stand before, where that was told. */
+  readonly dependency: Dependency | undefined;
   readonly #factory: (key: string) => Pipeline;
   readonly #maxKeys: number;
   readonly #idleTimeout: number;
@@ -99,6 +112,9 @@ export class Keyed {
     this.#maxKeys = options.maxKeys ?? keyedDefaults.maxKeys;
     this.#idleTimeout = options.idleTimeout ?? keyedDefaults.idleTimeout;
     this.#clock = options.clock ?? systemClock;
+    this.name = options.name;
+    this.dependency = options.dependency;
+    register(this);
   }
 
   /** Keys in use: idle ones are dropped first. */
@@ -151,7 +167,8 @@ export class Keyed {
       pipelines.push({ ...slot.pipeline.describe(), key: slot.key });
     return {
       type: 'keyed',
-      name: null,
+      name: this.name ?? null,
+      dependency: describeDependency(this.dependency),
       options: jsonRecord({ maxKeys: this.#maxKeys, idleTimeout: this.#idleTimeout }),
       state: { keys: size },
       counters: { ...this.#counters },
@@ -197,7 +214,7 @@ export class Keyed {
       throw new InvalidOptionError('keyed: factory result', made, 'must be a pipeline');
     const slot: Slot = {
       key,
-      pipeline: made,
+      pipeline: unregister(made),
       options: { key },
       endForwarding: undefined,
       usedAt: now,

@@ -11,7 +11,9 @@ import {
 import { CallTally, failureOf } from './call-tally.js';
 import { type Clock, systemClock } from './clock.js';
 import { type DeadlineWheel, deadlinesOf } from './deadline-wheel.js';
+import { type Dependency, dependencyRule } from './dependency.js';
 import {
+  describeDependency,
   describeLayer,
   jsonRecord,
   type LayerDescription,
@@ -23,6 +25,7 @@ import { GuardedStage, type Stage, type TimeLimit } from './guarded-run.js';
 import type { CompositeLayer, Guard, Layer, OwnLayer, Strategy } from './layer.js';
 import { alone, everyLeafOf, isGuard, isLayer, isTimeLimit, leavesOf } from './layer-kinds.js';
 import type { Classify, SettledOutcome } from './outcome.js';
+import { register, unregister } from './registry.js';
 import { rejectionOf } from './rejection.js';
 import { compile, counted, operationStage } from './stages.js';
 import {
@@ -44,6 +47,8 @@ export interface PipelineOptions {
   readonly classify?: Classify | undefined;
   /** Source of time; all layers of a pipeline share one. Default: that of its layers, else the system's. */
   readonly clock?: Clock | undefined;
+  /** What it stands before, for tools. Default: not known. */
+  readonly dependency?: Dependency | undefined;
 }
 
 /** A call that was let in, for work that is not one promise: a stream, a callback. */
@@ -67,6 +72,8 @@ export class Pipeline implements CompositeLayer {
   readonly name: string | undefined;
   readonly layers: readonly Layer[];
   readonly clock: Clock;
+  /** What it stands before, where that was told. */
+  readonly dependency: Dependency | undefined;
   /** @internal The clock that was given to it or to its layers. */
   readonly givenClock: Clock | undefined;
   /** @internal */
@@ -83,15 +90,13 @@ export class Pipeline implements CompositeLayer {
   constructor(options: PipelineOptions, layers: readonly Layer[]);
   /** @internal */
   constructor(options: PipelineOptions, layers: readonly Layer[], shared: SharedParts);
-  constructor(
-    options: PipelineOptions,
-    layers: readonly Layer[],
-    { emitter, tally }: SharedParts = { emitter: new Emitter(), tally: new CallTally() },
-  ) {
+  constructor(options: PipelineOptions, layers: readonly Layer[], shared?: SharedParts) {
     checkOptions('pipeline', options, pipelineRules);
     for (const layer of layers) checkLayer(layer);
-    const { name, key, classify } = options;
+    const { name, key, classify, dependency } = options;
+    const { emitter, tally } = shared ?? { emitter: new Emitter(), tally: new CallTally() };
     this.name = name;
+    this.dependency = dependency;
     this.layers = Object.freeze([...layers]);
     this.givenClock = commonClock(options.clock, this.layers);
     this.clock = this.givenClock ?? systemClock;
@@ -100,6 +105,8 @@ export class Pipeline implements CompositeLayer {
     for (const layer of everyLeafOf(this.layers)) (layer as OwnLayer).adopt?.({ name, key });
     this.tally = tally;
     this.#first = counted(this.#compile(), tally);
+    for (const layer of this.layers) if (layer instanceof Pipeline) unregister(layer);
+    if (shared === undefined) register(this);
   }
 
   /**
@@ -174,10 +181,8 @@ export class Pipeline implements CompositeLayer {
     const layers = this.layers.flatMap((layer): readonly Layer[] =>
       layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).flatMap(kept),
     );
-    return new Pipeline({ name, key, classify, clock: this.givenClock }, layers, {
-      emitter,
-      tally: this.tally,
-    });
+    const { givenClock: clock, dependency, tally } = this;
+    return new Pipeline({ name, key, classify, clock, dependency }, layers, { emitter, tally });
   }
 
   /** Calls `listener` with every event of this pipeline; the result ends it. */
@@ -211,6 +216,7 @@ export class Pipeline implements CompositeLayer {
       type: 'pipeline',
       name: name ?? null,
       key: key ?? null,
+      dependency: describeDependency(this.dependency),
       options: jsonRecord({ classify: this.scope.classify }),
       state: { inFlight: started - succeeded - failed - rejected - aborted },
       counters: { started, succeeded, failed, rejected, aborted },
@@ -291,6 +297,7 @@ const pipelineRules: OptionRules<PipelineOptions> = {
   key: nameRule,
   classify: functionRule,
   clock: clockRule,
+  dependency: dependencyRule,
 };
 
 const DEADLINE: TimeLimit = { name: 'deadline', duration: undefined, expired: 0 };

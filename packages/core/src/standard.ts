@@ -16,6 +16,7 @@ import { type BulkheadOptions, bulkhead } from './bulkhead.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
 import { type Clock, systemClock } from './clock.js';
+import { type Dependency, dependencyRule } from './dependency.js';
 import { failover } from './failover.js';
 import type { FailoverOptions } from './failover-options.js';
 import { type FallbackFunction, fallback } from './fallback.js';
@@ -75,6 +76,8 @@ export interface StandardOptions {
   readonly fallback?: FallbackFunction | false | undefined;
   /** Tells which outcomes are failures, and which may be repeated. */
   readonly classify?: Classify | undefined;
+  /** What the pipeline stands before, for tools. Default: not known. */
+  readonly dependency?: Dependency | undefined;
   /** Source of time. Default: the system's. */
   readonly clock?: Clock | undefined;
   /** Source of chance. Default: `Math.random`. */
@@ -139,6 +142,7 @@ export const standardRules: OptionRules<StandardOptions> = {
   bulkhead: partRule,
   fallback: eitherRule(functionRule, off),
   classify: functionRule,
+  dependency: dependencyRule,
   clock: clockRule,
   random: functionRule,
 };
@@ -161,7 +165,7 @@ const serviceRules: OptionRules<StandardServiceOptions> = { ...standardRules, fa
  */
 export function standard(options: StandardServiceOptions = {}): Pipeline {
   checkOptions('standard', options, serviceRules);
-  const { name, key, classify, random } = options;
+  const { name, key, classify, dependency, random } = options;
   const clock = options.clock ?? systemClock;
   const { totalTimeout, attemptTimeout } = timeoutsOf(options);
   const retryOptions = retryPart(options.retry, totalTimeout);
@@ -190,7 +194,7 @@ export function standard(options: StandardServiceOptions = {}): Pipeline {
     const perEndpoint = (endpoint: { readonly name: string }): Layer[] => guards(endpoint.name);
     layers.push(failover({ name, clock, random, ...options.failover, layers: perEndpoint }));
   } else layers.push(...guards(name));
-  return new Pipeline({ name, key, classify, clock }, layers);
+  return new Pipeline({ name, key, classify, clock, dependency }, layers);
 }
 
 interface Timeouts {

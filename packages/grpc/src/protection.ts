@@ -1,6 +1,6 @@
 /** The pipelines of one `interceptor` or `resilient`, and which of them a call goes through. Shared by all calls. */
 import type { Interceptor, InterceptorOptions, NextCall } from '@grpc/grpc-js';
-import { type CircuitBreaker, Keyed, type Pipeline, standard } from '@resil/core';
+import { type CircuitBreaker, Keyed, type Pipeline, standard, unregister } from '@resil/core';
 import { classify } from './classify.js';
 import type { CallSetup } from './guarded-call.js';
 import type { HostCall, MethodDefinition } from './host.js';
@@ -60,14 +60,14 @@ export class Protection {
   constructor(options: InterceptorSettings, context: ProtectionContext = {}) {
     this.#options = options;
     this.#context = context;
-    const { maxKeys, idleTimeout, clock } = options;
+    const { name, dependency, maxKeys, idleTimeout, clock } = options;
     const make = options.pipeline ?? standardPipelines(options);
     const factory = (key: string): Pipeline => {
       const pipeline = make(key);
       if (context.made !== undefined) context.made(lanesOf(pipeline).breakers);
       return pipeline;
     };
-    this.#pipelines = new Keyed(factory, { maxKeys, idleTimeout, clock });
+    this.#pipelines = new Keyed(factory, { name, dependency, maxKeys, idleTimeout, clock });
     // grpc-js wants an InterceptingCall and uses no more of it than its interface.
     const open = (given: InterceptorOptions, nextCall: NextCall): HostCall =>
       this.#open(given, nextCall);
@@ -126,6 +126,6 @@ export class Protection {
 function standardPipelines(options: InterceptorSettings): (key: string) => Pipeline {
   const settings = { ...standardOptionsOf(options), classify: options.classify ?? classify };
   // Parts that contradict each other are refused now, not when the first call is made.
-  standard(settings);
+  unregister(standard(settings));
   return (key) => standard({ ...settings, key });
 }

@@ -9,6 +9,7 @@ import {
   type Random,
   type RetryOptions,
   standard,
+  unregister,
 } from '@resil/core';
 import { isRebalance } from './classify.js';
 import { classifyHandler } from './classify-handler.js';
@@ -50,7 +51,7 @@ export function handlerPipeline(
       (repeated) => repeated && !draining() && breaker?.state !== 'half-open',
     ),
   });
-  const layers = [...inner.layers];
+  const layers = [...unregister(inner).layers];
   breaker = layers.find((layer) => layer instanceof CircuitBreaker);
   // Inside the breaker, outside of the attempt's timeout.
   if (isShared(bulkhead)) {

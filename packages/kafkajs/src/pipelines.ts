@@ -14,6 +14,8 @@ export class Pipelines {
     this.#options = options;
     this.#own = this.#create(options.key);
     this.#others = keyed((key) => this.#create(key), {
+      name: options.name,
+      dependency: options.standard.dependency,
       maxKeys: kafkaDefaults.maxKeys,
       ...(options.clock && { clock: options.clock }),
     });
@@ -35,6 +37,7 @@ export class Pipelines {
     const { name, clock, pipeline: custom, standard: parts } = this.#options;
     const judge = parts.classify ?? classify;
     if (custom === undefined) return standard({ ...parts, key, classify: judge });
-    return pipeline({ name, key, clock, classify: judge }, custom(key));
+    const { dependency } = parts;
+    return pipeline({ name, key, clock, classify: judge, dependency }, custom(key));
   }
 }

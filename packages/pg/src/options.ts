@@ -16,6 +16,7 @@ import {
   oneOfRule,
   positiveDurationRule,
   standard,
+  unregister,
 } from '@resil/core';
 import { TARGET_SESSION_ATTRS, type TargetSessionAttrs } from './target-session.js';
 
@@ -265,7 +266,7 @@ export function resolveOptions(options: PgOptions, servers = 1): ResolvedPgOptio
     },
   };
   // Bad parts are refused before anything is made of what follows from them.
-  if (pipeline === undefined) standard(resolved.standard);
+  if (pipeline === undefined) unregister(standard(resolved.standard));
   return resolved;
 }
 

@@ -53,6 +53,8 @@ export class Pipelines {
     this.#servers = servers;
     this.#own = this.#setOf(this.#create(key));
     this.#others = keyed((other) => this.#create(other), {
+      name: options.name,
+      dependency: options.standard.dependency,
       maxKeys: pgDefaults.maxKeys,
       clock: options.clock,
     });
@@ -72,7 +74,8 @@ export class Pipelines {
       return standard({ ...parts, key, classify: judge, failover: several ?? false });
     }
     const own = several === undefined ? [] : [failover({ name, clock, ...several })];
-    return pipeline({ name, key, clock, classify: judge }, custom(key), ...own);
+    const { dependency } = parts;
+    return pipeline({ name, key, clock, classify: judge, dependency }, custom(key), ...own);
   }
 
   #setOf(whole: Pipeline): PipelineSet {
