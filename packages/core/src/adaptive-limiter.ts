@@ -27,7 +27,7 @@ import { CoDel } from './codel.js';
 import { backgroundDeadlinesOf, type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
 import { type JsonRecord, jsonRecord, type LayerDescription } from './description.js';
 import { report } from './emitter.js';
-import { LimitExceededError, QueueTimeoutError } from './errors.js';
+import { DrainingError, LimitExceededError, QueueTimeoutError } from './errors.js';
 import type { LimiterRejection } from './events.js';
 import { type Guard, permitOf, Refusal } from './layer.js';
 import type { LimitAlgorithm, LimitReason } from './limit-algorithms.js';
@@ -117,6 +117,10 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
         this.#counters.aborted++;
         this.#tellRejected(call, 'aborted');
       },
+      drained: ({ call }) => {
+        this.#waiting--;
+        return this.#rejectDraining(call);
+      },
     };
     const newQueue = (): WaitQueue<Permit> => new WaitQueue(owner);
     const newCodel = (): CoDel => new CoDel(this.#targetDelay, this.#queueInterval);
@@ -179,6 +183,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   tryEnter(call: Call): Permit | Promise<Permit> | Refusal {
     const partition = this.#partitionOf(call);
     if (this.#hasRoom(partition)) return this.#admit(partition, call.now());
+    if (partition.queue.closed) return new Refusal(this.#rejectDraining(call));
     const full = this.#waiting >= this.#maxQueueSize;
     if (this.#queueTimeout === 0 || (full && !this.#makeRoom(partition)))
       return this.#refuse(call, 'full');
@@ -258,6 +263,17 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     return new Refusal(
       new LimitExceededError(this.name, this.#limit, this.#inFlight, this.#waiting),
     );
+  }
+
+  /** @internal */
+  drain(): void {
+    for (const { queue } of this.#partitions) queue.close();
+  }
+
+  #rejectDraining(call: Call): Error {
+    this.#counters.rejected++;
+    this.#tellRejected(call, 'draining');
+    return new DrainingError(this.name);
   }
 
   #wait(partition: Partition<Permit>, call: Call): Promise<Permit> {

@@ -7,7 +7,8 @@
  */
 import type { Call } from './call.js';
 import { jsonRecord, type LayerDescription } from './description.js';
-import { BulkheadFullError, QueueTimeoutError } from './errors.js';
+import { BulkheadFullError, DrainingError, QueueTimeoutError } from './errors.js';
+import type { BulkheadRejection } from './events.js';
 import { type GuardMode, markOf, modeRule, type ObservedMark } from './guard-mode.js';
 import { type CompositeLayer, type Guard, type Layer, permitOf, Refusal } from './layer.js';
 import { SingleLayer } from './single-layer.js';
@@ -127,6 +128,7 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
         this.#counters.aborted++;
         this.#tellRejected(call, 'aborted');
       },
+      drained: ({ call }) => this.#rejectDraining(call),
     });
     this.layers =
       timeout === undefined
@@ -171,6 +173,7 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
       return undefined;
     }
     if (this.#mode === 'observe') return this.#observe(call);
+    if (this.#queue.closed) return new Refusal(this.#rejectDraining(call));
     if (this.waiting >= this.#maxQueueSize || this.#queueTimeout === 0) {
       this.#counters.rejected++;
       this.#tellRejected(call, 'full');
@@ -188,6 +191,11 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
       this.#counters.admitted++;
       this.#queue.grant(first, undefined);
     }
+  }
+
+  /** @internal */
+  drain(): void {
+    this.#queue.close();
   }
 
   #admit(): void {
@@ -234,7 +242,13 @@ export class Bulkhead extends SingleLayer implements Guard<void>, CompositeLayer
     );
   }
 
-  #tellRejected(call: Call, reason: 'full' | 'queue-timeout' | 'aborted'): void {
+  #rejectDraining(call: Call): Error {
+    this.#counters.rejected++;
+    this.#tellRejected(call, 'draining');
+    return new DrainingError(this.name);
+  }
+
+  #tellRejected(call: Call, reason: BulkheadRejection): void {
     if (!call.observed) return;
     call.emit({
       type: 'bulkhead.rejected',

@@ -14,6 +14,7 @@ export type ResilienceErrorCode =
   | 'RESIL_LIMIT_EXCEEDED'
   | 'RESIL_RATE_LIMITED'
   | 'RESIL_THROTTLED'
+  | 'RESIL_DRAINING'
   | 'RESIL_NO_ENDPOINT'
   | 'RESIL_TIMEOUT'
   | 'RESIL_HEDGE_LOST'
@@ -202,6 +203,16 @@ export class ThrottledError extends ResilienceError {
       { strategy, refusal: true },
     );
     this.rejectionRatio = rejectionRatio;
+  }
+}
+
+/** The process is about to end: nobody waits for a turn any more. Code `RESIL_DRAINING`. */
+export class DrainingError extends ResilienceError {
+  constructor(strategy: string) {
+    super('RESIL_DRAINING', `'${strategy}' is draining: no call waits for its turn any more`, {
+      strategy,
+      refusal: true,
+    });
   }
 }
 

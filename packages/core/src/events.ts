@@ -120,6 +120,9 @@ export type CircuitEvent =
       readonly state: 'open' | 'half-open' | 'isolated';
     };
 
+/** Why a bulkhead refused a call: no place in the queue, waited as long as it may, aborted while it waited, or the process is about to end. */
+export type BulkheadRejection = 'full' | 'queue-timeout' | 'aborted' | 'draining';
+
 /** What a bulkhead does. */
 export type BulkheadEvent =
   | {
@@ -132,16 +135,16 @@ export type BulkheadEvent =
   | {
       readonly type: 'bulkhead.rejected';
       readonly strategy: string;
-      readonly reason: 'full' | 'queue-timeout' | 'aborted';
+      readonly reason: BulkheadRejection;
       readonly running: number;
       readonly waiting: number;
     };
 
 /**
  * Why a rate limiter refused a call: nobody more may wait, its turn is further away than it may wait, its
- * turn comes after its deadline, or it was aborted while it waited.
+ * turn comes after its deadline, it was aborted while it waited, or the process is about to end.
  */
-export type RateLimitReason = 'full' | 'queue-timeout' | 'deadline' | 'aborted';
+export type RateLimitReason = 'full' | 'queue-timeout' | 'deadline' | 'aborted' | 'draining';
 
 /** What a rate limiter does. */
 export type RateLimitEvent =
@@ -170,9 +173,10 @@ export type RateLimitEvent =
 
 /**
  * Why an adaptive limiter refused a call: no place in the queue, waited as long as it may, aborted while
- * it waited, dropped because waits were too long for too long, or gave way to a more important one.
+ * it waited, dropped because waits were too long for too long, gave way to a more important one, or the
+ * process is about to end.
  */
-export type LimiterRejection = 'full' | 'queue-timeout' | 'aborted' | 'codel' | 'shed';
+export type LimiterRejection = 'full' | 'queue-timeout' | 'aborted' | 'codel' | 'shed' | 'draining';
 
 /** What an adaptive limiter does. */
 export type LimiterEvent =

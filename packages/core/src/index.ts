@@ -74,6 +74,7 @@ export {
   BulkheadFullError,
   CircuitIsolatedError,
   CircuitOpenError,
+  DrainingError,
   HedgeLostError,
   isRefusal,
   isResilienceError,
@@ -90,6 +91,7 @@ export {
 } from './errors.js';
 export type {
   BulkheadEvent,
+  BulkheadRejection,
   CacheEvent,
   CallEvent,
   CircuitEvent,

@@ -100,6 +100,7 @@ export class Keyed {
   readonly #slots = new Map<string, Slot>();
   readonly #emitter = new Emitter();
   readonly #counters = { created: 0, evicted: 0, expired: 0 };
+  #draining = false;
   #oldest: Slot | undefined;
   #newest: Slot | undefined;
 
@@ -144,6 +145,12 @@ export class Keyed {
       operation,
       options === undefined ? slot.options : { ...options, key },
     );
+  }
+
+  /** Drains the pipelines of all keys, also of those that come later. See {@link Pipeline.drain}. */
+  drain(): void {
+    this.#draining = true;
+    for (const { pipeline } of this.#slots.values()) pipeline.drain();
   }
 
   /**
@@ -221,6 +228,7 @@ export class Keyed {
       older: undefined,
       newer: undefined,
     };
+    if (this.#draining) made.drain();
     this.#slots.set(key, slot);
     this.#counters.created++;
     if (this.#emitter.observed) this.#forward(slot);

@@ -95,6 +95,8 @@ export interface OwnLayer {
   readonly ignoresDuration?: boolean;
   /** Layers that a strategy sends calls through by itself: they are adopted, heard and asked for their clock as the pipeline's own. */
   readonly within?: readonly Layer[];
+  /** Sends away who waits for a turn, and lets nobody wait any more. */
+  drain?(): void;
   /** Told once by each pipeline that it is put into. */
   adopt?(owner: LayerOwner): void;
 }

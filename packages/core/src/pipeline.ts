@@ -208,6 +208,15 @@ export class Pipeline implements CompositeLayer {
     publish(this.scope, { ...input, pipeline, key, name, attempt: 0, at: this.clock.now() });
   }
 
+  /**
+   * Sends away the calls that wait for their turn in a bulkhead or a limiter (`RESIL_DRAINING`), and lets
+   * none wait from now on. What runs goes on, and calls that need not wait are let in: those that finish
+   * the work of the process. For good.
+   */
+  drain(): void {
+    for (const layer of everyLeafOf(this.layers)) (layer as OwnLayer).drain?.();
+  }
+
   /** Every layer with its options, live state and counters, as JSON: for health endpoints, dashboards and tools. */
   describe(): PipelineDescription {
     const { name, key } = this.scope;

@@ -21,7 +21,7 @@ import { type Clock, systemClock } from './clock.js';
 import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.js';
 import { type JsonRecord, jsonRecord, type LayerDescription } from './description.js';
 import { report } from './emitter.js';
-import { RateLimitedError } from './errors.js';
+import { DrainingError, RateLimitedError } from './errors.js';
 import type { RateLimitReason } from './events.js';
 import { type GuardMode, markOf, type ObservedMark } from './guard-mode.js';
 import { type Guard, permitOf, Refusal } from './layer.js';
@@ -118,6 +118,10 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
         this.#tellRejected(waiter.call, 'aborted');
         this.#rest();
       },
+      drained: ({ call }) => {
+        this.#rest();
+        return this.#rejectDraining(call);
+      },
     };
     this.#queue = new WaitQueue(owner);
     this.#alarm = new Alarm(() => this.#release(this.clock.now()));
@@ -181,6 +185,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     }
     const reason = this.#whyNot(delay, now, call);
     if (this.#mode === 'observe') return this.#observe(call, reason);
+    if (this.#queue.closed) return new Refusal(this.#rejectDraining(call));
     if (reason === 'full') return this.#refuse(call, reason, this.#turn(now) - now);
     if (reason === 'queue-timeout') return this.#refuse(call, reason, delay - this.#queueTimeout);
     if (reason === 'deadline') return this.#refuse(call, reason, delay);
@@ -340,6 +345,17 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     this.#counters.rejected++;
     this.#tellRejected(call, reason);
     return new Refusal(new RateLimitedError(this.name, retryAfter, this.#queue.size));
+  }
+
+  /** @internal */
+  drain(): void {
+    this.#queue.close();
+  }
+
+  #rejectDraining(call: Call): Error {
+    this.#counters.rejected++;
+    this.#tellRejected(call, 'draining');
+    return new DrainingError(this.name);
   }
 
   #wait(call: Call, now: number): Promise<undefined> {

@@ -19,6 +19,8 @@ export interface WaitOwner<Permit> {
   expired(waiter: Waiter<Permit>): Error;
   /** A waiter has left because its call was aborted. */
   aborted(waiter: Waiter<Permit>): void;
+  /** A waiter has been sent away, because the queue was closed; gives the error for it. */
+  drained(waiter: Waiter<Permit>): Error;
 }
 
 /** A call in the queue. */
@@ -60,6 +62,7 @@ export class Waiter<Permit> implements DeadlineEntry {
 export class WaitQueue<Permit> {
   readonly #owner: WaitOwner<Permit>;
   #size = 0;
+  #closed = false;
   #first: Waiter<Permit> | undefined;
   #last: Waiter<Permit> | undefined;
 
@@ -70,6 +73,11 @@ export class WaitQueue<Permit> {
   /** Number of those who wait. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Whether nobody may wait any more. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** The one who waits longest. */
@@ -113,6 +121,15 @@ export class WaitQueue<Permit> {
   refuse(waiter: Waiter<Permit>, error: Error): void {
     this.#drop(waiter);
     waiter.reject(error);
+  }
+
+  /** Sends everybody away, and lets nobody wait any more. */
+  close(): void {
+    this.#closed = true;
+    for (let first = this.#first; first !== undefined; first = this.#first) {
+      this.#drop(first);
+      first.reject(this.#owner.drained(first));
+    }
   }
 
   /** @internal */
