@@ -1,8 +1,6 @@
-export {
-  describeWithKafka,
-  type KafkaTestRunner,
-  kafkaMissing,
-} from './describe-kafka.js';
+export { describeWithKafka, kafkaMissing } from './describe-kafka.js';
+export { describeWithPrometheus, prometheusMissing } from './describe-prometheus.js';
+export type { TestRunner } from './describe-with.js';
 export {
   healthService,
   InventoryClient,
@@ -36,5 +34,19 @@ export type { KafkaNode } from './kafka-node.js';
 export type { PostgresOptions, StopMode } from './postgres.js';
 export { PostgresServer, startPostgres } from './postgres.js';
 export { PostgresUnavailableError } from './postgres-files.js';
+export {
+  type PrometheusAlert,
+  type PrometheusOptions,
+  type PrometheusSample,
+  PrometheusServer,
+  type PromtoolResult,
+  promtool,
+  startPrometheus,
+} from './prometheus.js';
+export {
+  type PrometheusFiles,
+  PrometheusUnavailableError,
+  prometheusFiles,
+} from './prometheus-files.js';
 export type { SelfSigned } from './self-signed.js';
 export { selfSigned } from './self-signed.js';

@@ -4,9 +4,9 @@
  */
 import { execFile } from 'node:child_process';
 import { access, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheFolder } from './cache-folder.js';
 
 const run = promisify(execFile);
 
@@ -78,9 +78,7 @@ async function findJava(): Promise<string> {
 
 /** The folder with the broker's jars; fetched if they are not there yet. */
 async function fetched(onProgress: (message: string) => void): Promise<string> {
-  const cache =
-    process.env.RESIL_CACHE ??
-    join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'resil');
+  const cache = cacheFolder();
   const libs = join(cache, `kafka-${kafkaVersion}`);
   if (await exists(libs)) return libs;
   onProgress(`fetching Apache Kafka ${kafkaVersion} with Maven (44 MB, once, kept in ${libs})`);

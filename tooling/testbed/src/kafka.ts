@@ -5,10 +5,9 @@
  * Where it comes from: `KAFKA_BROKERS` if set (then nothing can be killed), else Docker if an engine
  * answers, else Java and Maven.
  *
- * Nothing survives the process that started it: a small shell waits for the end of a pipe that closes
- * when this process ends, however it ends, then kills the nodes and removes their folder.
+ * Nothing survives the process that started it.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -19,6 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Admin, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
 import { KafkaUnavailableError, kafkaFiles, kafkaVersion } from './kafka-files.js';
 import { KafkaNode, type KafkaPorts } from './kafka-node.js';
+import { releaseWatchdog, watchOver } from './watchdog.js';
 
 /** What a cluster can be started with. */
 export interface KafkaOptions {
@@ -29,19 +29,6 @@ export interface KafkaOptions {
   /** Told what is being done where it may take a while. Default: nobody. */
   readonly onProgress?: (message: string) => void;
 }
-
-/** Kills the nodes whose folder is $1 once the pipe on stdin is closed, and removes the folder. */
-const WATCHDOG = `
-trap '' INT TERM HUP
-cat >/dev/null
-for file in "$1"/node-*/pid; do
-  [ -f "$file" ] || continue
-  { read -r pid; read -r name; } <"$file"
-  if [ -n "$name" ]; then docker kill "$name" >/dev/null 2>&1; else kill -KILL "$pid" 2>/dev/null; fi
-done
-sleep 0.1
-rm -rf "$1"
-`;
 
 /** Longest wait for the nodes to find each other, in ms: ten times what an idle machine needs. */
 const START_TIMEOUT = 120_000;
@@ -55,7 +42,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   const count = options.nodes ?? 1;
   progress(`starting Apache Kafka ${kafkaVersion} (${count} node${count === 1 ? '' : 's'})`);
   const folder = await mkdtemp(join(tmpdir(), 'resil-kafka-'));
-  const watchdog = watch(folder);
+  const watchdog = watchOver(folder);
   const ports = await freePorts(count);
   const voters = ports.map(({ controller }, i) => `${i + 1}@127.0.0.1:${controller}`).join(',');
   const clusterId = randomBytes(16).toString('base64url').replace(/^-/, 'k');
@@ -181,12 +168,7 @@ export class KafkaCluster {
     await Promise.all(this.nodes.map((node) => node.close()));
     const own = this.#own;
     if (own === undefined) return;
-    if (own.watchdog.exitCode === null) {
-      own.watchdog.ref();
-      const exited = once(own.watchdog, 'exit');
-      own.watchdog.stdin?.end();
-      await exited;
-    }
+    await releaseWatchdog(own.watchdog);
     await rm(own.folder, { recursive: true, force: true });
   }
 
@@ -254,18 +236,6 @@ function settingsFor(nodes: 1 | 3): Record<string, string | number | boolean> {
     'num.io.threads': 3,
     'background.threads': 2,
   };
-}
-
-function watch(folder: string): ChildProcess {
-  // In a session of its own, so that a Ctrl-C meant for the tests doesn't reach it.
-  const watchdog = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', folder], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-  watchdog.stdin?.on('error', () => {});
-  watchdog.unref();
-  (watchdog.stdin as unknown as { unref?(): void } | null)?.unref?.();
-  return watchdog;
 }
 
 /** Ports that nobody listens on, three for each node; held together so that none is given twice. */
