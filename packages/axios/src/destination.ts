@@ -32,6 +32,12 @@ export function destinationOf(config: InternalAxiosRequestConfig): string {
     : originOf(url);
 }
 
+/** The origin of a `baseURL`; `undefined` where it tells none. */
+export function originOfBase(baseURL: string | undefined): string | undefined {
+  const origin = baseURL === undefined ? UNKNOWN_DESTINATION : parsedOrigin(baseURL);
+  return origin === UNKNOWN_DESTINATION ? undefined : origin;
+}
+
 /** Whether axios puts a base URL before it. */
 export function isRelative(url: string): boolean {
   // A path, the usual case, needs no closer look.

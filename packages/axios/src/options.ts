@@ -173,7 +173,7 @@ export function checkResilientOptions(options: ResilientOptions): void {
   if (options.pipeline === undefined) return;
   const parts = [...(Object.keys(partRules) as Array<keyof typeof partRules>), 'failover'] as const;
   for (const name of parts) {
-    if (options[name] !== undefined) {
+    if (options[name] !== undefined && name !== 'dependency') {
       throw new InvalidOptionError(
         `resilient.${name}`,
         options[name],

@@ -13,6 +13,7 @@
  * stay unprotected.
  */
 import {
+  type Dependency,
   InvalidOptionError,
   Keyed,
   type Pipeline,
@@ -34,7 +35,7 @@ import type {
 import { settleDoubleRetry } from './axios-retry.js';
 import { createClassify } from './classify.js';
 import { systemWallClock } from './clock.js';
-import { destinationOf } from './destination.js';
+import { destinationOf, originOfBase } from './destination.js';
 import { Exchange, type ExchangeSettings } from './exchange.js';
 import { FAILOVER_KEY, failoverOf, mayGoAnywhere } from './failover.js';
 import { type AxiosHost, hostOf } from './host.js';
@@ -46,6 +47,9 @@ import {
   resilientDefaults,
   standardOptionsFor,
 } from './options.js';
+
+/** Answered by every protected view, also to a second copy of this package and to tools. */
+const WRAPPED = '@resil/axios/wrapped';
 
 /** Adapters that are protected, so that one is never wrapped again: attempts would multiply. */
 const protectedAdapters = new WeakSet<AxiosAdapter>();
@@ -89,7 +93,8 @@ export function resilient<Instance extends Axios>(
     );
   }
   checkResilientOptions(options);
-  return protectedView(instance, new Protection(hostOf(instance), options, instance.defaults));
+  const own = { ...options, dependency: dependencyOf(instance.defaults, options.dependency) };
+  return protectedView(instance, new Protection(hostOf(instance), own, instance.defaults));
 }
 
 /** The pipelines of one `resilient`, and how a request goes through them. Shared by all requests. */
@@ -110,7 +115,7 @@ class Protection {
     this.#keyOf = options.key ?? destinationOf;
     const { deadlineHeader, sendContext = resilientDefaults.sendContext } = options;
     this.#settings = { host, deadlineHeader, sendContext };
-    const { name, dependency, maxKeys, idleTimeout, clock } = options;
+    const { name = resilientDefaults.name, dependency, maxKeys, idleTimeout, clock } = options;
     const keyedOptions = { name, dependency, maxKeys, idleTimeout, clock };
     const {
       pipeline: made,
@@ -227,6 +232,7 @@ function protectedView<Instance extends Axios>(
   const view = new Proxy(instance, {
     apply: (_target, _this, args: Parameters<Axios['request']>) => methods.request?.(...args),
     get(target, name) {
+      if (name === WRAPPED) return true;
       const value = Reflect.get(target, name);
       // A method that the user has replaced since, by a spy for example, is the user's.
       return typeof name === 'string' &&
@@ -295,6 +301,12 @@ function adapterOf(instance: Axios, protection: Protection): AxiosRequestConfig[
 
 /** Members of the class that send nothing, and `request`, which is protected by itself. */
 const NOT_SENDING = /^(_.*|constructor|request|getUri)$/;
+
+/** What an instance stands before. axios repeats nothing by itself, and axios-retry is made to repeat nothing. */
+function dependencyOf(defaults: Axios['defaults'], own: Dependency | undefined): Dependency {
+  const target = originOfBase(defaults.baseURL);
+  return { client: 'axios', innerAttempts: 1, ...(target !== undefined && { target }), ...own };
+}
 
 function isAxios(value: unknown): value is Axios {
   if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) return false;

@@ -202,7 +202,8 @@ export function standardOptionsOf(options: InterceptorSettings): StandardOptions
 function checkPipelineAlone(owner: string, options: InterceptorSettings): void {
   if (options.pipeline === undefined) return;
   for (const name of Object.keys(partRules) as Array<keyof typeof partRules>) {
-    if (options[name] !== undefined && name !== 'clock' && name !== 'name') {
+    const ofBoth = name === 'clock' || name === 'name' || name === 'dependency';
+    if (options[name] !== undefined && !ofBoth) {
       throw new InvalidOptionError(
         `${owner}.${name}`,
         options[name],

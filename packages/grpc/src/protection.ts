@@ -60,7 +60,7 @@ export class Protection {
   constructor(options: InterceptorSettings, context: ProtectionContext = {}) {
     this.#options = options;
     this.#context = context;
-    const { name, dependency, maxKeys, idleTimeout, clock } = options;
+    const { name = grpcDefaults.name, dependency, maxKeys, idleTimeout, clock } = options;
     const make = options.pipeline ?? standardPipelines(options);
     const factory = (key: string): Pipeline => {
       const pipeline = make(key);

@@ -15,10 +15,14 @@ import {
   type ClientSymbols,
   symbolsOf,
 } from './client-internals.js';
+import { channelAttempts } from './channel-attempts.js';
 import { HealthWatch } from './health.js';
 import { declaredIdempotent } from './method.js';
 import { checkResilientOptions, grpcDefaults, type ResilientOptions } from './options.js';
 import { isOurs, Protection } from './protection.js';
+
+/** Answered by every guarded client, also to a second copy of this package and to tools. */
+const WRAPPED = '@resil/grpc/wrapped';
 
 /** Clients that `resilient` gave. */
 const views = new WeakSet<object>();
@@ -70,8 +74,16 @@ export function resilient<C extends Client>(client: C, options: ResilientOptions
   const watch =
     health === false ? undefined : new HealthWatch(client, health === true ? '' : health, options);
   const { health: _health, ...settings } = options;
-  const { interceptor } = new Protection(settings, {
-    target: client.getChannel().getTarget(),
+  const target = client.getChannel().getTarget();
+  const innerAttempts = channelAttempts(client);
+  const dependency = {
+    client: '@grpc/grpc-js',
+    target,
+    ...(innerAttempts !== undefined && { innerAttempts }),
+    ...options.dependency,
+  };
+  const { interceptor } = new Protection({ ...settings, dependency }, {
+    target,
     declared: declaredIdempotent(service),
     ...(watch === undefined ? {} : { made: (breakers) => watch.add(breakers) }),
   });
@@ -106,6 +118,7 @@ function viewOf<C extends Client>(
   };
   const view = new Proxy(client, {
     get(target, name) {
+      if (name === WRAPPED) return true;
       if (name === symbols.transformer) return transformer;
       if (name === 'close' && watch !== undefined) return close;
       return Reflect.get(target, name);

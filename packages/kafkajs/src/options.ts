@@ -185,8 +185,10 @@ export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
   const { name = kafkaDefaults.name, clock, random, ...parts } = rest;
   checkOptions('resilient', { name, key, keyBy, clock, pipeline, sendContext, consumer }, rules);
   const outbox = isOutbox(fallback) ? fallback : undefined;
-  const part = Object.entries({ ...parts, fallback }).find(([, value]) => value !== undefined);
-  if (pipeline !== undefined && part !== undefined && part[0] !== 'classify') {
+  const part = Object.entries({ ...parts, fallback }).find(
+    ([name, value]) => value !== undefined && name !== 'classify' && name !== 'dependency',
+  );
+  if (pipeline !== undefined && part !== undefined) {
     throw new InvalidOptionError(
       `resilient.${part[0]}`,
       part[1],

@@ -42,7 +42,7 @@ const KAFKAJS_RETRIES = 5;
  */
 export function resilient<T extends Kafka | Producer>(target: T, options: KafkaOptions = {}): T {
   checkTarget(target);
-  const resolved = resolveOptions(options);
+  const resolved = withDependency(resolveOptions(options), innerAttemptsOf(target));
   const pipelines = new Pipelines(resolved);
   if (isProducer(target)) return wrapReadyProducer(target, resolved, pipelines) as T;
   return wrapKafka(target as Kafka, resolved, pipelines) as T;
@@ -77,6 +77,26 @@ function wrapKafka(kafka: Kafka, options: ResolvedKafkaOptions, pipelines: Pipel
   });
   setBeneath(wrapped, { kafka, producer: certain });
   return wrapped;
+}
+
+/** What it stands before, as far as that can be told; what the user says goes first. */
+function withDependency(
+  options: ResolvedKafkaOptions,
+  innerAttempts: number | undefined,
+): ResolvedKafkaOptions {
+  const dependency = {
+    client: 'kafkajs',
+    ...(innerAttempts !== undefined && { innerAttempts }),
+    ...options.standard.dependency,
+  };
+  return { ...options, standard: { ...options.standard, dependency } };
+}
+
+/** Attempts that kafkajs makes of a send; a producer that is ready doesn't tell. */
+function innerAttemptsOf(target: Kafka | Producer): number | undefined {
+  if (isProducer(target)) return undefined;
+  // Some say Infinity.
+  return Math.min(1 + (clusterRetries(target) ?? KAFKAJS_RETRIES), Number.MAX_SAFE_INTEGER);
 }
 
 /** What the client was told about retries; kafkajs keeps it under a symbol of its own. */

@@ -13,6 +13,7 @@ import {
   pipeline,
   retry,
   retryDefaults,
+  unregister,
 } from '@resil/core';
 import type { Producer, Transaction } from 'kafkajs';
 import { meaningOf } from './classify.js';
@@ -86,14 +87,16 @@ export async function transaction<T>(
     baseDelay = retryDefaults.baseDelay,
     maxDelay = Math.max(baseDelay, retryDefaults.maxDelay),
   } = options;
-  const repeated = pipeline(
-    {
-      name,
-      ...(clock && { clock }),
-      classify: (outcome) =>
-        outcome.ok ? 'success' : { kind: 'failure', repeat: mayRunAgain(outcome.error) },
-    },
-    retry({ maxAttempts, baseDelay, maxDelay, random }),
+  const repeated = unregister(
+    pipeline(
+      {
+        name,
+        ...(clock && { clock }),
+        classify: (outcome) =>
+          outcome.ok ? 'success' : { kind: 'failure', repeat: mayRunAgain(outcome.error) },
+      },
+      retry({ maxAttempts, baseDelay, maxDelay, random }),
+    ),
   );
   return repeated
     .execute(() => runOnce(producer, fn))

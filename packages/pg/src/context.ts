@@ -38,12 +38,16 @@ export class PoolContext {
     names: readonly string[],
     key: string,
   ) {
-    this.options = options;
+    // pg repeats nothing by itself.
+    const target = names.join(',');
+    const dependency = { client: 'pg', target, innerAttempts: 1, ...options.standard.dependency };
+    const own = { ...options, standard: { ...options.standard, dependency } };
+    this.options = own;
     const all: PgServer[] = [];
     for (const [index, pool] of pools.entries())
-      all.push(new PgServer(names[index] as string, pool, options, all));
-    this.servers = new Servers(all, options);
-    this.pipelines = new Pipelines(options, key, this.servers);
+      all.push(new PgServer(names[index] as string, pool, own, all));
+    this.servers = new Servers(all, own);
+    this.pipelines = new Pipelines(own, key, this.servers);
   }
 
   /** The client as users see it: always the same one for a connection. */

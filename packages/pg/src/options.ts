@@ -235,8 +235,10 @@ export function resolveOptions(options: PgOptions, servers = 1): ResolvedPgOptio
   );
   const limits = timeoutsOf(parts);
   if (pipeline === undefined) checkAcquireTimeout(acquireTimeout, limits.attemptTimeout);
-  const part = Object.entries(parts).find(([, value]) => value !== undefined);
-  if (pipeline !== undefined && part !== undefined && part[0] !== 'classify') {
+  const part = Object.entries(parts).find(
+    ([name, value]) => value !== undefined && name !== 'classify' && name !== 'dependency',
+  );
+  if (pipeline !== undefined && part !== undefined) {
     throw new InvalidOptionError(
       `resilient.${part[0]}`,
       part[1],

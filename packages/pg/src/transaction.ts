@@ -34,6 +34,7 @@ import {
   type Random,
   ResilienceError,
   retry,
+  unregister,
 } from '@resil/core';
 import type { Pool, PoolClient, QueryResult } from 'pg';
 import { meaningOf, sqlStateOf } from './classify.js';
@@ -194,7 +195,9 @@ function repeated(context: PoolContext, options: TransactionOptions): Pipeline {
   const maxDelay = options.maxDelay ?? Math.max(baseDelay, transactionDefaults.maxDelay);
   const clock = options.clock ?? context.options.clock;
   const again = retry({ maxAttempts, baseDelay, maxDelay, random });
-  return pipeline({ name: context.options.name, clock, classify: classifierOf(options) }, again);
+  return unregister(
+    pipeline({ name: context.options.name, clock, classify: classifierOf(options) }, again),
+  );
 }
 
 /** Which ends of a whole transaction ask for another one. */
