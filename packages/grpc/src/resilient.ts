@@ -9,13 +9,13 @@
  */
 import type { Client, Interceptor, InterceptorProvider } from '@grpc/grpc-js';
 import { InvalidOptionError } from '@resil/core';
+import { channelAttempts } from './channel-attempts.js';
 import {
   type CallProperties,
   type CallTransformer,
   type ClientSymbols,
   symbolsOf,
 } from './client-internals.js';
-import { channelAttempts } from './channel-attempts.js';
 import { HealthWatch } from './health.js';
 import { declaredIdempotent } from './method.js';
 import { checkResilientOptions, grpcDefaults, type ResilientOptions } from './options.js';
@@ -82,11 +82,14 @@ export function resilient<C extends Client>(client: C, options: ResilientOptions
     ...(innerAttempts !== undefined && { innerAttempts }),
     ...options.dependency,
   };
-  const { interceptor } = new Protection({ ...settings, dependency }, {
-    target,
-    declared: declaredIdempotent(service),
-    ...(watch === undefined ? {} : { made: (breakers) => watch.add(breakers) }),
-  });
+  const { interceptor } = new Protection(
+    { ...settings, dependency },
+    {
+      target,
+      declared: declaredIdempotent(service),
+      ...(watch === undefined ? {} : { made: (breakers) => watch.add(breakers) }),
+    },
+  );
   watch?.start();
   return viewOf(client, symbols, interceptor, watch);
 }
