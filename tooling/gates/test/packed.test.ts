@@ -23,6 +23,8 @@ const hosts: Record<string, string> = {
   '@resil/pg': 'pg',
 };
 
+const exists = (folder: string, file: string) => fs.existsSync(path.join(root, folder, file));
+
 describe.each(publishedPackages())('$folder packed', ({ folder, manifest }) => {
   let scratch: string;
   let tarball: string;
@@ -79,8 +81,9 @@ describe.each(publishedPackages())('$folder packed', ({ folder, manifest }) => {
   it('has no file of a source that is gone', () => {
     const orphans = files
       .filter((file) => /^dist[\\/]/.test(file))
-      .map((file) => file.replace(/^dist/, 'src').replace(/\.(?:d\.ts|js)$/, '.ts'))
-      .filter((source) => !fs.existsSync(path.join(root, folder, source)));
+      .map((file) => file.replace(/^dist/, 'src').replace(/\.(?:d\.ts|js)$/, ''))
+      // A file of its own, or a folder that is bundled into one.
+      .filter((source) => !exists(folder, `${source}.ts`) && !exists(folder, `${source}/main.ts`));
     expect(orphans, 'remove dist/ and build again').toEqual([]);
   });
 
