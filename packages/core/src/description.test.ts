@@ -7,6 +7,7 @@ import { circuitBreaker } from './circuit-breaker.js';
 import { concurrencyBudget } from './concurrency-budget.js';
 import { jsonRecord, type LayerDescription } from './description.js';
 import { reportErrorsTo } from './emitter.js';
+import { failover } from './failover.js';
 import { fallback } from './fallback.js';
 import { hedge } from './hedge.js';
 import { keyed } from './keyed.js';
@@ -464,6 +465,38 @@ describe('describe', () => {
       state: { calls: 1, attempts: 1, balance: 0 },
       counters: { deposits: 1, withdrawals: 1, refused: 1 },
     });
+  });
+
+  it('shows the endpoints of a failover, the layers of each and what is left out', async () => {
+    const layer = failover({
+      name: 'stores',
+      endpoints: ['a', { name: 'b', target: 'b', priority: 1 }],
+      layers: ({ name }) => [circuitBreaker({ name, clock, failureThreshold: 2, fallbackFn: () => 1 })],
+      outlierDetection: { failureThreshold: 1 },
+      panicRatio: 0.5,
+    });
+    await pipeline(layer).execute(fail).catch(swallow);
+    const { type, name, options, state, counters } = described(layer);
+    expect({ type, name, counters }).toEqual({ type: 'failover', name: 'stores', counters: {} });
+    expect(options).toMatchObject({ healthCheck: false, panicRatio: 0.5, slowStartRatio: 0.1 });
+    expect(options.outlierDetection).toMatchObject({ failureThreshold: 1 });
+    expect(state).toMatchObject({
+      panicking: false,
+      endpoints: [
+        {
+          name: 'a',
+          state: 'available',
+          running: 0,
+          layers: [
+            { type: 'fallback', counters: { used: 1 } },
+            { type: 'circuitBreaker', name: 'a', counters: { failed: 1 } },
+          ],
+        },
+        { name: 'b', priority: 1, layers: [{ type: 'fallback' }, { type: 'circuitBreaker' }] },
+      ],
+    });
+    const plain = described(failover({ endpoints: ['a'], outlierDetection: false }));
+    expect(plain.options.outlierDetection).toBe(false);
   });
 
   it('counts the calls that a timeout cut short', async () => {

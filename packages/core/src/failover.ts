@@ -12,6 +12,7 @@
 import type { Call } from './call.js';
 import { CallState, type Trail } from './call-state.js';
 import type { Clock } from './clock.js';
+import { describeLayer, jsonRecord, type LayerDescription } from './description.js';
 import { Emitter, emitOfLayer, report } from './emitter.js';
 import {
   type Endpoint,
@@ -27,6 +28,7 @@ import { markOf, type ObservedMark } from './guard-mode.js';
 import type { Stage } from './guarded-run.js';
 import { HealthChecks } from './health-checks.js';
 import type { Guard, Layer, LayerOwner, Strategy } from './layer.js';
+import { leavesOf } from './layer-kinds.js';
 import type { Classify, Outcome, SettledOutcome } from './outcome.js';
 import { OutlierDetection, resolveOutlierDetectionOptions } from './outlier-detection.js';
 import { checkLayer, Pipeline } from './pipeline.js';
@@ -117,6 +119,30 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
       running: place.running,
       ejections: this.#outliers?.ejections(place.index) ?? 0,
     }));
+  }
+
+  /** Its options, and its endpoints at this moment with the layers of each. */
+  describe(): LayerDescription {
+    const endpoints = this.#places.map(({ way }, index) => ({
+      ...this.endpoints[index],
+      layers: leavesOf(way.layers).map(describeLayer),
+    }));
+    return {
+      type: 'failover',
+      name: this.name,
+      options: jsonRecord({
+        rank: this.#rank,
+        moveOn: this.#moveOn,
+        outlierDetection: this.#outliers?.options ?? false,
+        healthCheck: this.#checks !== undefined,
+        slowStartDuration: this.#slowStart.duration,
+        slowStartRatio: this.#slowStart.ratio,
+        panicRatio: this.#panicRatio,
+        classify: this.#classify,
+      }),
+      state: jsonRecord({ panicking: this.#panicking, endpoints }),
+      counters: {},
+    };
   }
 
   /**
