@@ -1,0 +1,28 @@
+// Commands
+
+// Bad input
+export { BadInputError } from './bad-input.js';
+export { exitCodes, run } from './command-line.js';
+// What is seen of a service
+export { type InspectOptions, inspect, inspectDefaults } from './inspect.js';
+export type {
+  FoundClient,
+  GuardIdentity,
+  InspectedDependency,
+  InspectedPipeline,
+  Inspection,
+  PackageImport,
+} from './inspection.js';
+export type { CallPath, Landscape } from './landscape.js';
+// Lint
+export { type LintOptions, lint } from './lint/lint.js';
+export type { Finding, FindingOf, Rule, Severity } from './lint/rule.js';
+export { rules } from './lint/rules.js';
+export {
+  type DependencySettings,
+  objectiveDefault,
+  readSettings,
+  type ServiceCall,
+  type Settings,
+} from './settings.js';
+export type { Colors, Terminal } from './terminal.js';

@@ -1,0 +1,167 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { rules, run } from '../src/index.js';
+import { Modules } from './modules.js';
+
+const modules = new Modules();
+const good = `import { pipeline, timeout } from '@resil/core';
+export const quotes = pipeline('quotes', timeout({ duration: 500 }));`;
+const bad = `import { pipeline, retry } from '@resil/core';
+export const quotes = pipeline('quotes', retry());`;
+
+/** What a command line says, and ends with. */
+async function resil(...args: readonly string[]) {
+  let out = '';
+  let err = '';
+  const code = await run(args, {
+    cwd: await modules.folder,
+    color: false,
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+  });
+  return { code, out, err };
+}
+
+describe('resil lint', () => {
+  it('ends with 0 where nothing is found, and with 1 where something is', async () => {
+    expect(await resil('lint', await modules.write(good))).toEqual({
+      code: 0,
+      out: 'nothing found\n',
+      err: '',
+    });
+    const { code, out } = await resil('lint', `shop=${await modules.write(bad)}`);
+    expect(code).toBe(1);
+    expect(out).toContain('error no-timeout in shop: quotes');
+    expect(out).toContain('fix: put a timeout({ duration }) innermost');
+    expect(out).toContain('1 error; resil explain <rule> tells more');
+  });
+
+  it('gives JSON, and nothing of what a module prints beside it', async () => {
+    const loud = `console.log('a module that prints');\n${bad}`;
+    const { code, out } = await resil('lint', await modules.write(loud), '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(out).findings).toMatchObject([{ rule: 'no-timeout', place: 'quotes' }]);
+  });
+
+  it('asks single rules, and leaves findings out', async () => {
+    const file = await modules.write(bad);
+    expect((await resil('lint', file, '--rule', 'shared-guard')).code).toBe(0);
+    expect((await resil('lint', file, '--ignore', 'no-timeout@quotes')).code).toBe(0);
+  });
+
+  it('takes services, ignored findings and dependencies from the settings', async () => {
+    await modules.write(bad, 'services/shop.mjs');
+    const settings = { services: { shop: 'services/shop.mjs' }, ignore: ['no-timeout'] };
+    await modules.write(JSON.stringify(settings), 'own.json');
+    expect(await resil('lint', '--config', 'own.json')).toMatchObject({ code: 0, err: '' });
+  });
+});
+
+describe('bad input ends with 2 and a sentence', () => {
+  const sentence = async (...args: readonly string[]): Promise<string> => {
+    const { code, out, err } = await resil(...args);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    return err;
+  };
+
+  it.each([
+    ['a file that is not there', ['lint', 'none.mjs'], /there is no file 'none\.mjs'/],
+    ['a folder', ['lint', '.'], /'\.' is a folder; name the module's file/],
+    ['no module', ['lint'], /no module is given/],
+    ['a rule that is not known', ['lint', 'x', '--rule', 'nope'], /there is no rule 'nope'; known/],
+    ['a rule to explain that is not known', ['explain', 'nope'], /there is no rule 'nope'; known/],
+    [
+      'settings that are not there',
+      ['lint', 'x', '--config', 'no.json'],
+      /'no\.json' can't be read/,
+    ],
+    ['a time that is none', ['lint', 'x', '--load-timeout', 'soon'], /--load-timeout must be/],
+    ['an option that is not known', ['lint', 'x', '--fast'], /unknown option '--fast'/],
+    ['a command that is not known', ['lnit'], /unknown command 'lnit'/],
+  ] as const)('%s', async (_what, args, message) => {
+    expect(await sentence(...args)).toMatch(message);
+  });
+
+  it.each([
+    ['throws', "throw new Error('no DATABASE_URL');", /could not be loaded: no DATABASE_URL/],
+    ['is no JavaScript', 'export const = 1;', /could not be loaded: Unexpected token/],
+    ['imports what is not there', "import 'nowhere';", /could not be loaded: Cannot find package/],
+    ['exports nothing', 'const a = 1;', /exports nothing and makes no pipeline/],
+    ['ends its process', 'process.exit(3);', /ended its process \(code 3\)/],
+    ['never ends loading', 'await new Promise((r) => setTimeout(r, 60_000));', /did not finish/],
+  ] as const)('a module that %s', async (_what, source, message) => {
+    const file = await modules.write(source);
+    const never = source.startsWith('await');
+    const timeout = never ? ['--load-timeout', '300'] : [];
+    expect(await sentence('lint', file, ...timeout)).toMatch(message);
+  });
+
+  it('settings that say what is not known', async () => {
+    const file = await modules.write(good);
+    const wrong = async (settings: unknown): Promise<string> => {
+      const text = typeof settings === 'string' ? settings : JSON.stringify(settings);
+      return sentence('lint', file, '--config', await modules.write(text, 'wrong.json'));
+    };
+    expect(await wrong('{')).toMatch(/is no JSON/);
+    expect(await wrong({ service: {} })).toMatch(/settings\.service is not an option; known are/);
+    expect(await wrong({ dependencies: { db: { objective: 1 } } })).toMatch(
+      /dependencies\.db\.objective must be a ratio above 0 and below 1, but got 1/,
+    );
+    expect(await wrong({ calls: [{ from: 'a' }] })).toMatch(/calls\.to must be there/);
+    expect(await wrong({ calls: [{ from: 'a', to: 'b' }] })).toMatch(/name a service 'a' in calls/);
+  });
+
+  it('two modules that are taken for one service', async () => {
+    const file = await modules.write(good);
+    expect(await sentence('lint', `shop=${file}`, `shop=${file}`)).toMatch(
+      /two modules are taken for the service 'shop'/,
+    );
+  });
+
+  it.runIf(!(process.features as { typescript?: unknown }).typescript)(
+    'TypeScript, where Node can’t run it',
+    async () => {
+      expect(await sentence('lint', await modules.write(good, 'typed.ts'))).toMatch(
+        /can't run TypeScript: name the JavaScript/,
+      );
+    },
+  );
+});
+
+describe('resil explain', () => {
+  it('lists the rules, and tells all of one', async () => {
+    const { out } = await resil('explain');
+    expect(out.trimEnd().split('\n')).toHaveLength(rules.length);
+    const one = await resil('explain', 'retry-storm');
+    expect(one).toMatchObject({ code: 0, err: '' });
+    expect(one.out).toContain('Attempts of nested layers multiply');
+    expect(one.out).toContain('    import { pipeline, retry, timeout }');
+    expect(JSON.parse((await resil('explain', 'retry-storm', '--json')).out)).toMatchObject({
+      id: 'retry-storm',
+      severity: 'error',
+    });
+  });
+});
+
+it('shows its help with examples and exit codes', async () => {
+  expect((await resil('--help')).out).toContain('Exit codes: 0 fine, 1 something was found');
+  const { code, out } = await resil('lint', '--help');
+  expect(code).toBe(0);
+  expect(out).toContain('Examples:\n  resil lint dist/clients.js');
+});
+
+it('is a program', async () => {
+  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+  const file = await modules.write(bad);
+  const ended = await promisify(execFile)(process.execPath, [main, 'lint', file]).catch(
+    (error: { code: number; stdout: string }) => error,
+  );
+  expect(ended).toMatchObject({ code: 1 });
+  expect(ended.stdout).toContain('no-timeout');
+});
