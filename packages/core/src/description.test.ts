@@ -471,7 +471,9 @@ describe('describe', () => {
     const layer = failover({
       name: 'stores',
       endpoints: ['a', { name: 'b', target: 'b', priority: 1 }],
-      layers: ({ name }) => [circuitBreaker({ name, clock, failureThreshold: 2, fallbackFn: () => 1 })],
+      layers: ({ name }) => [
+        circuitBreaker({ name, clock, failureThreshold: 2, fallbackFn: () => 1 }),
+      ],
       outlierDetection: { failureThreshold: 1 },
       panicRatio: 0.5,
     });
