@@ -1,0 +1,18 @@
+/** Fills in what is generated in a page: tables of options, between two comments that stay. */
+import { optionsTable, readOptions } from './options-table.js';
+
+/** Where the core's sources are. */
+export const coreSources: URL = new URL('../../../packages/core/src/', import.meta.url);
+/** Where the pages are. */
+export const pagesFolder: URL = new URL('../../../docs/patterns/', import.meta.url);
+
+/** A page with its tables as the sources have them now. */
+export function fillIn(page: string): string {
+  return page.replace(
+    /<!-- options: (\w+) of ([\w-]+\.ts) -->\n[\s\S]*?<!-- end -->/g,
+    (_whole, name: string, file: string) => {
+      const table = optionsTable(readOptions(new URL(file, coreSources), name));
+      return `<!-- options: ${name} of ${file} -->\n${table}\n<!-- end -->`;
+    },
+  );
+}
