@@ -131,9 +131,7 @@ const looks: Readonly<
     crowd(Number(inFlight), Number(waiting), limit, maxQueueSize),
   failover({ endpoints }) {
     if (!Array.isArray(endpoints)) return undefined;
-    const out = endpoints.filter(
-      (endpoint: JsonRecord) => endpoint.ejected === true || endpoint.healthy === false,
-    );
+    const out = endpoints.filter(isOut);
     const available = endpoints.length - out.length;
     return {
       observedValue: available,
@@ -164,4 +162,15 @@ function isKeyed(
   description: PipelineDescription | KeyedDescription,
 ): description is KeyedDescription {
   return description.type === 'keyed';
+}
+
+/** An endpoint that is left out, or whose own guards let nothing through. */
+function isOut({
+  state,
+  layers,
+}: {
+  readonly state: string;
+  readonly layers?: LayerDescription[];
+}): boolean {
+  return state !== 'available' || (layers ?? []).some((layer) => ofLayer(layer)?.status === 'fail');
 }

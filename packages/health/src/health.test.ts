@@ -1,4 +1,12 @@
-import { bulkhead, circuitBreaker, type Keyed, keyed, type Pipeline, pipeline } from '@resil/core';
+import {
+  bulkhead,
+  circuitBreaker,
+  failover,
+  type Keyed,
+  keyed,
+  type Pipeline,
+  pipeline,
+} from '@resil/core';
 import { VirtualClock } from '@resil/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { health } from './health.js';
@@ -241,5 +249,27 @@ describe('health', () => {
     [{ colour: 'red' } as never, /^health\.colour is not an option; known are version/],
   ])('refuses %o', (options, message) => {
     expect(() => healthOf(options)).toThrow(message);
+  });
+
+  it('knows how many endpoints are left', async () => {
+    const service = failover({
+      clock,
+      endpoints: ['a', 'b'],
+      layers: ({ name }) => [circuitBreaker({ name, failureThreshold: 1, clock })],
+      outlierDetection: false,
+    });
+    const calls = pipeline({ name: 'service', clock, dependency: { critical: true } }, service);
+    pipelines.push(calls);
+    const own = healthOf();
+    const seen = async () => (await own.report()).checks['service:failover'];
+    expect(await seen()).toMatchObject([{ observedValue: 2, status: 'pass' }]);
+    await calls.execute(fail).catch(() => {});
+    expect(await seen()).toMatchObject([
+      { observedValue: 1, observedUnit: 'endpoints', status: 'warn', output: '1 of 2 are out' },
+    ]);
+    expect((await own.readiness()).status).toBe('warn');
+    await calls.execute(fail).catch(() => {});
+    expect(await seen()).toMatchObject([{ observedValue: 0, status: 'fail' }]);
+    expect((await own.readiness()).status).toBe('fail');
   });
 });
