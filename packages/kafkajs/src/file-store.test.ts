@@ -34,6 +34,8 @@ async function opened() {
   await store.open();
   return store;
 }
+/** A file is one outbox's own, which keeps its bound. */
+const MAX = 100;
 const valuesOf = (entries: readonly { message: { value: unknown } }[]) =>
   entries.map(({ message }) => String(message.value));
 
@@ -46,8 +48,8 @@ describe('fileStore', () => {
       timestamp: '17',
       headers: { a: 'text', b: Buffer.from([1, 2]), c: ['x', Buffer.from('y')] },
     });
-    await store.append([whole, entry(null, { key: null })]);
-    await store.append([entry('three')]);
+    await store.append([whole, entry(null, { key: null })], MAX);
+    await store.append([entry('three')], MAX);
     await store.close();
     const again = await opened();
     expect(await again.size()).toBe(3);
@@ -60,9 +62,12 @@ describe('fileStore', () => {
 
   it('forgets what is done, over a restart too', async () => {
     const store = await opened();
-    await store.append(['a', 'b', 'c'].map((value) => entry(value)));
+    await store.append(
+      ['a', 'b', 'c'].map((value) => entry(value)),
+      MAX,
+    );
     expect(await store.remove(await store.oldest(2))).toBe(2);
-    await store.append([entry('d')]);
+    await store.append([entry('d')], MAX);
     await store.close();
     const again = await opened();
     const rest = await again.oldest(10);
@@ -75,9 +80,9 @@ describe('fileStore', () => {
 
   it('cuts off a torn record at every byte of it, and loses none before', async () => {
     const store = await opened();
-    await store.append([entry('whole')]);
+    await store.append([entry('whole')], MAX);
     const { size } = await stat(path);
-    await store.append([entry('torn off')]);
+    await store.append([entry('torn off')], MAX);
     await store.close();
     const full = await readFile(path);
     for (let length = size; length < full.length; length += 1) {
@@ -85,7 +90,7 @@ describe('fileStore', () => {
       await truncate(path, length);
       const again = await opened();
       expect(valuesOf(await again.oldest(10))).toEqual(['whole']);
-      await again.append([entry('next')]);
+      await again.append([entry('next')], MAX);
       await again.close();
       const last = await opened();
       expect(valuesOf(await last.oldest(10))).toEqual(['whole', 'next']);
@@ -95,7 +100,7 @@ describe('fileStore', () => {
 
   it('tells of damage before the end, and changes nothing', async () => {
     const store = await opened();
-    await store.append([entry('one'), entry('two')]);
+    await store.append([entry('one'), entry('two')], MAX);
     await store.close();
     const data = await readFile(path);
     data[12] = (data[12] ?? 0) ^ 1;
@@ -107,7 +112,7 @@ describe('fileStore', () => {
 
   it('cuts off zeros that a crash of the machine left', async () => {
     const store = await opened();
-    await store.append([entry('one')]);
+    await store.append([entry('one')], MAX);
     await store.close();
     await appendFile(path, Buffer.alloc(64));
     const again = await opened();
@@ -165,7 +170,7 @@ describe('fileStore', () => {
     const large = 'x'.repeat(1_000_000);
     const pass = async (from: number, to: number) => {
       for (let i = from; i < to; i += 1) {
-        await store.append([entry(`${i} ${large}`)]);
+        await store.append([entry(`${i} ${large}`)], MAX);
         if (i > 0) expect(await store.remove(await store.oldest(1))).toBe(1);
       }
     };
@@ -189,7 +194,7 @@ describe('fileStore', () => {
     await store.open();
     const large = 'x'.repeat(1_000_000);
     for (let i = 0; i < 40; i += 1) {
-      await store.append([entry(`${i} ${large}`)]);
+      await store.append([entry(`${i} ${large}`)], MAX);
       if (i > 0) await store.remove(await store.oldest(1));
     }
     expect((await stat(path)).size).toBeLessThan(40_000_000);

@@ -18,7 +18,7 @@ import {
 } from '@resil/core';
 import { lockFile } from './file-lock.js';
 import { decodeMessage, encodeMessage } from './message-codec.js';
-import type { OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
+import type { Appended, OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
 
 /** Options of {@link fileStore}. */
 export interface FileStoreOptions {
@@ -123,7 +123,7 @@ class FileStore implements OutboxStore {
     return this.#places.length;
   }
 
-  async append(messages: readonly StoredMessage[]): Promise<void> {
+  async append(messages: readonly StoredMessage[]): Promise<Appended> {
     const texts = messages.map((message) => Buffer.from(encodeMessage(message)));
     const start = this.#end;
     await this.#write(Buffer.concat(texts.map(frame)));
@@ -132,23 +132,34 @@ class FileStore implements OutboxStore {
       this.#places.push({ id: this.#next++, offset: offset + HEADER, length });
       offset += HEADER + length;
     }
+    return { kept: true, size: this.#places.length };
   }
 
   async oldest(max: number): Promise<readonly StoredEntry[]> {
-    const file = this.#opened();
-    const entries: StoredEntry[] = [];
-    for (const { id, offset, length } of this.#places.slice(0, max)) {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
-      if (bytesRead !== length) throw new OutboxDamagedError(this.#path, offset - HEADER);
-      entries.push({ id: String(id), ...decodeMessage(buffer.toString()) });
-    }
-    return entries;
+    const places = this.#places.slice(0, max);
+    const [first] = places;
+    const last = places.at(-1);
+    if (first === undefined || last === undefined) return [];
+    // All at once: between them lies nothing but what says how many are done.
+    const start = first.offset;
+    const span = Buffer.alloc(last.offset + last.length - start);
+    const bytes = await readAt(this.#opened(), span, start);
+    return places.map(({ id, offset, length }) => {
+      const from = offset - start;
+      if (from + length > bytes) throw new OutboxDamagedError(this.#path, offset - HEADER);
+      const text = span.subarray(from, from + length).toString();
+      return { id: String(id), ...decodeMessage(text) };
+    });
   }
 
   async remove(entries: readonly StoredEntry[]): Promise<number> {
     const last = Number(entries.at(-1)?.id ?? -1);
     const count = this.#places.findIndex(({ id }) => id > last);
-    const removed = this.#places.slice(0, count < 0 ? this.#places.length : count);
+    return this.drop(count < 0 ? this.#places.length : count);
+  }
+
+  async drop(count: number): Promise<number> {
+    const removed = this.#places.slice(0, count);
     if (removed.length === 0) return 0;
     if (removed.length === this.#places.length) {
       await this.#opened().truncate(0);
@@ -263,6 +274,17 @@ class FileStore implements OutboxStore {
     if (this.#sync) await syncFolder(this.#path);
     await old.close().catch(() => {});
   }
+}
+
+/** Reads as much as there is; gives how much that was. */
+async function readAt(file: FileHandle, data: Buffer, position: number): Promise<number> {
+  let read = 0;
+  while (read < data.length) {
+    const { bytesRead } = await file.read(data, read, data.length - read, position + read);
+    if (bytesRead === 0) break;
+    read += bytesRead;
+  }
+  return read;
 }
 
 async function writeAt(file: FileHandle, data: Buffer, position: number): Promise<void> {

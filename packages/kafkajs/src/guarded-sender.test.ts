@@ -1,7 +1,17 @@
-import { type AmbientContext, pipeline, provideAmbient, retry, timeout } from '@resil/core';
+import {
+  type AmbientContext,
+  type Call,
+  fallback,
+  pipeline,
+  provideAmbient,
+  retry,
+  timeout,
+} from '@resil/core';
 import { VirtualClock } from '@resil/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { guardedSender } from './guarded-sender.js';
+import { outbox } from './outbox.js';
+import type { OutboxStore } from './outbox-options.js';
 import type { SendRequest } from './record.js';
 
 let clock: VirtualClock;
@@ -70,5 +80,124 @@ describe('with an ambient context', () => {
     const messages = [{ value: '1', key: 'a', headers: { own: 'x', context: 'mine' } }];
     const [first] = messagesOf(await sent({ ...record, messages }));
     expect(first).toEqual(messages);
+  });
+});
+
+describe('with an outbox whose store hangs', () => {
+  /** A sender whose broker is away, or silent; every append waits. */
+  async function bench({ silent = false } = {}) {
+    let begun = 0;
+    let resume = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      resume = resolve;
+    });
+    const kept: unknown[] = [];
+    const store: OutboxStore = {
+      shared: false,
+      open: async () => {},
+      close: async () => {},
+      size: async () => kept.length,
+      append: async (messages) => {
+        begun += 1;
+        await gate;
+        kept.push(...messages.map(({ message }) => message.value));
+        return { kept: true, size: kept.length };
+      },
+      oldest: async () => [],
+      remove: async () => 0,
+      drop: async () => 0,
+    };
+    const box = outbox({ store, keepTimeout: Infinity });
+    (box as unknown as { attach(send: unknown, clock: VirtualClock): void }).attach(
+      () => new Promise(() => {}),
+      clock,
+    );
+    const layers = pipeline(
+      { clock },
+      fallback((error, call) => {
+        const { kafkajs } = call.attributes as { kafkajs?: { keep?(call: Call): unknown } };
+        if (kafkajs?.keep === undefined) throw error;
+        return kafkajs.keep(call);
+      }),
+      timeout({ duration: 100 }),
+    );
+    const { send } = guardedSender({
+      pipeline: () => layers,
+      sendContext: false,
+      outbox: box,
+      begin: () => ({
+        done: silent ? new Promise(() => {}) : Promise.reject(new Error('away')),
+        withdraw: () => {},
+        sent: false,
+      }),
+    });
+    const one = (value: string, resilience = {}) => {
+      const sending = send({ topic: 'orders', messages: [{ value }], resilience });
+      return sending.then(
+        () => 'kept',
+        (error: Error & { code?: string }) => error.code ?? error.message,
+      );
+    };
+    const settled = async (): Promise<void> => {
+      for (let i = 0; i < 20; i += 1) await new Promise((done) => setImmediate(done));
+    };
+    return { box, one, kept, settled, resume: () => resume(), begun: () => begun };
+  }
+
+  it('ends the wait at the deadline, and tells what may be kept from what is not', async () => {
+    const { box, one, kept, settled, resume, begun } = await bench();
+    const failing = one('a', { deadline: 50 });
+    await settled();
+    expect(begun()).toBe(1);
+    const behind = one('b', { deadline: 50 });
+    await settled();
+    clock.advance(50);
+    expect(await failing).toBe('RESIL_OUTCOME_UNKNOWN');
+    expect(await behind).toBe('RESIL_TIMEOUT');
+    resume();
+    await settled();
+    expect(kept).toEqual(['a']);
+    expect(box.size).toBe(1);
+  });
+
+  it('ends the wait at once when the caller aborts', async () => {
+    const { one, kept, settled, resume } = await bench();
+    const controllers = [new AbortController(), new AbortController()] as const;
+    const failing = one('a', { signal: controllers[0].signal });
+    await settled();
+    const behind = one('b', { signal: controllers[1].signal });
+    await settled();
+    for (const controller of controllers) controller.abort(new Error('gone'));
+    expect(await failing).toBe('gone');
+    expect(await behind).toBe('gone');
+    resume();
+    await settled();
+    expect(kept).toEqual(['a']);
+  });
+
+  it('ends the wait at the deadline of the work that it is made for', async () => {
+    const { one, settled } = await bench();
+    const failing = one('a');
+    await settled();
+    ambient = { deadline: 70, clock };
+    const behind = one('b');
+    await settled();
+    clock.advance(70);
+    expect(await behind).toBe('RESIL_TIMEOUT');
+    // Nobody limits this one.
+    expect(await Promise.race([failing, settled().then(() => 'waits')])).toBe('waits');
+  });
+
+  it('keeps nothing of a send whose deadline has passed, and goes on', async () => {
+    const { box, one, kept, settled, resume } = await bench({ silent: true });
+    resume();
+    const late = one('a', { deadline: 50 });
+    await settled();
+    clock.advance(50);
+    expect(await late).toBe('RESIL_TIMEOUT');
+    await settled();
+    expect(kept).toEqual([]);
+    // It would never resolve while somebody were still taken to wait.
+    await box.drained();
   });
 });

@@ -9,7 +9,8 @@ import {
 import type { ProducerBatch, ProducerRecord, RecordMetadata } from 'kafkajs';
 import { tellingContext } from './context-headers.js';
 import type { KafkaCallState } from './options.js';
-import type { Outbox, Ticket } from './outbox.js';
+import type { Outbox } from './outbox.js';
+import type { Ticket } from './outbox-intake.js';
 import { BehindOutboxError } from './outbox-options.js';
 import { readBatch, readRecord, type SendRequest } from './record.js';
 import type { Parts } from './router.js';
@@ -48,7 +49,6 @@ async function guarded(parts: SenderParts, request: SendRequest): Promise<Record
   const topics = topicMessages.map(({ topic }) => topic);
   const ticket = parts.outbox?.enter();
   try {
-    if (ticket?.behind === true) return await ticket.keep(topicMessages);
     return await execute(parts, request, topics, ticket);
   } finally {
     ticket?.leave();
@@ -62,9 +62,9 @@ async function execute(
   ticket: Ticket | undefined,
 ): Promise<RecordMetadata[]> {
   const keep = ticket && {
-    keep: (): Promise<RecordMetadata[]> => {
+    keep: ({ signal: ended, deadline: last }: Call): Promise<RecordMetadata[]> => {
       parts.halt?.(topics);
-      return ticket.keep(request.topicMessages);
+      return ticket.keep(request.topicMessages, { signal: ended, deadline: last });
     },
   };
   const state: KafkaCallState = { operation: 'send', sent: false, ...keep };
@@ -81,6 +81,10 @@ async function execute(
     attributes: { kafkajs: state },
   };
   try {
+    if (ticket?.behind === true) {
+      const last = Math.min(deadline ?? Infinity, workDeadline);
+      return await ticket.keep(request.topicMessages, { signal, deadline: last });
+    }
     return await pipeline.execute((call) => {
       // It waited for its turn, and one before it was kept meanwhile.
       if (ticket?.behind === true) throw new BehindOutboxError();
@@ -88,7 +92,8 @@ async function execute(
       return sendOnce(parts, told, call, state);
     }, options);
   } catch (error) {
-    if (!state.sent || !isResilienceError(error) || error.code !== 'RESIL_TIMEOUT') throw error;
+    if (!isResilienceError(error) || error.code !== 'RESIL_TIMEOUT') throw error;
+    if (!state.sent && ticket?.begun !== true) throw error;
     throw new OutcomeUnknownError(
       error.strategy,
       `a send to '${topics.join("', '")}' was not answered in time; it may have been written, or be written later`,

@@ -19,6 +19,7 @@ export { kafkaDefaults } from './options.js';
 // What could not be sent
 export { Outbox, outbox } from './outbox.js';
 export type {
+  Appended,
   OutboxOptions,
   OutboxStore,
   StoredEntry,

@@ -120,7 +120,7 @@ export interface KafkaCallState {
   /** @internal Whether a handler is run just once. */
   readonly once?: boolean;
   /** @internal Keeps what was to be sent, in the outbox. */
-  readonly keep?: () => Promise<unknown>;
+  readonly keep?: (call: Call) => Promise<unknown>;
 }
 
 declare module '@resil/core' {
@@ -223,7 +223,7 @@ export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
 const keepInOutbox: FallbackFunction = (error, call) => {
   const keep = call.attributes.kafkajs?.keep;
   if (keep === undefined) throw error;
-  return keep();
+  return keep(call);
 };
 
 /** Where one of the two is given, the other's default gives way to it. */

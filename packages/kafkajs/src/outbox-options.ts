@@ -6,6 +6,7 @@ import {
   type OptionRules,
   objectRule,
   oneOfRule,
+  positiveDurationRule,
   ResilienceError,
 } from '@resil/core';
 import type { Message } from 'kafkajs';
@@ -21,19 +22,32 @@ export interface StoredEntry extends StoredMessage {
   readonly id: string;
 }
 
-/** Where messages are kept. What `append` has resolved for must survive a crash of the process. */
+/** What came of an append. */
+export interface Appended {
+  /** Whether the messages were kept: all of them, or none. */
+  readonly kept: boolean;
+  /** How many messages the store holds now. */
+  readonly size: number;
+}
+
+/** Where messages are kept. What `append` has kept must survive a crash of the process. */
 export interface OutboxStore {
   /** Whether others than this outbox add to it, so that it must be looked at from time to time. */
   readonly shared: boolean;
   open(): Promise<void>;
   /** How many messages it holds. */
   size(): Promise<number>;
-  /** Keeps messages, all or none, behind those that are there. */
-  append(messages: readonly StoredMessage[]): Promise<void>;
+  /**
+   * Keeps messages, all or none, behind those that are there: what came together is written together. A
+   * `shared` store keeps none if it would hold more than `max` then, whoever adds to it meanwhile.
+   */
+  append(messages: readonly StoredMessage[], max: number): Promise<Appended>;
   /** The oldest messages. */
   oldest(max: number): Promise<readonly StoredEntry[]>;
   /** Forgets messages, the oldest ones, which `oldest` gave; gives how many of them were still there. */
   remove(entries: readonly StoredEntry[]): Promise<number>;
+  /** Forgets the oldest messages, whoever is about to send them; gives how many it forgot. */
+  drop(count: number): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -42,7 +56,8 @@ export interface OutboxOptions {
   /** Where messages are kept: `fileStore` or `tableStore`. */
   readonly store: OutboxStore;
   /**
-   * Most messages that are kept.
+   * Most messages that are kept. Those that wait for the store count too, so that the bound holds while
+   * it is slow; where `whenFull` is `'drop-oldest'` as many as this may wait beside those that are kept.
    *
    * At least 1.
    *
@@ -51,7 +66,8 @@ export interface OutboxOptions {
   readonly maxMessages?: number | undefined;
   /**
    * What happens to a send that finds it full: it is refused with `RESIL_OUTBOX_FULL`, or the oldest
-   * messages make place and are lost.
+   * messages make room and are lost. The oldest send that still waits for the store is then rejected with
+   * `RESIL_OUTBOX_FULL`; of those that were kept `onDropped` tells.
    *
    * @defaultValue `outboxDefaults.whenFull` (`'refuse'`)
    */
@@ -68,6 +84,17 @@ export interface OutboxOptions {
    * @defaultValue `outboxDefaults.retryDelay` (1,000)
    */
   readonly retryDelay?: number | undefined;
+  /**
+   * Longest time in milliseconds that a send waits for the store, which may hang. Its own deadline and
+   * signal end the wait too. A send whose write had not begun then is not kept, and rejects with
+   * `RESIL_TIMEOUT`; one whose write had begun may be kept and sent, and rejects with
+   * `RESIL_OUTCOME_UNKNOWN`. After an abort both reject with the signal's reason.
+   *
+   * Above 0; `Infinity` for no limit.
+   *
+   * @defaultValue `outboxDefaults.keepTimeout` (10,000)
+   */
+  readonly keepTimeout?: number | undefined;
   /** Told how many messages were dropped, where `whenFull` is `'drop-oldest'`, or that one can never be sent. Default: nobody. */
   readonly onDropped?: ((count: number, error: unknown) => void) | undefined;
 }
@@ -78,11 +105,13 @@ export const outboxDefaults: {
   readonly whenFull: 'refuse';
   readonly batchSize: number;
   readonly retryDelay: number;
+  readonly keepTimeout: number;
 } = Object.freeze({
   maxMessages: 100_000,
   whenFull: 'refuse',
   batchSize: 200,
   retryDelay: 1_000,
+  keepTimeout: 10_000,
 });
 
 /** The outbox holds as many messages as it may. Code `RESIL_OUTBOX_FULL`; the message was not kept. */
@@ -102,6 +131,7 @@ export const outboxRules: OptionRules<OutboxOptions> = {
   whenFull: oneOfRule('refuse', 'drop-oldest'),
   batchSize: countRule(1),
   retryDelay: durationRule(),
+  keepTimeout: positiveDurationRule(true),
   onDropped: functionRule,
 };
 

@@ -3,17 +3,8 @@
  * While it holds any, later ones are kept behind them, those of other topics too, so that order stays.
  * What was kept is written at least once.
  */
-import {
-  type Clock,
-  checkOptions,
-  InvalidOptionError,
-  OutcomeUnknownError,
-  report,
-  systemClock,
-} from '@resil/core';
-import type { Message, RecordMetadata, TopicMessages } from 'kafkajs';
-import { rootOf } from './classify.js';
-import type { SendSettings } from './lane.js';
+import { type Clock, checkOptions, InvalidOptionError, report, systemClock } from '@resil/core';
+import { Intake, type Place, type Ticket } from './outbox-intake.js';
 import {
   OutboxFullError,
   type OutboxOptions,
@@ -21,40 +12,14 @@ import {
   outboxDefaults,
   outboxRules,
   type StoredEntry,
-  type StoredMessage,
 } from './outbox-options.js';
-import { isSendable } from './record.js';
-
-type Send = (
-  topicMessages: readonly TopicMessages[],
-  settings: SendSettings,
-) => Promise<RecordMetadata[]>;
-
-const SETTINGS: SendSettings = Object.freeze({
-  acks: -1,
-  timeout: undefined,
-  compression: undefined,
-});
+import { type Send, Sending } from './outbox-sending.js';
 
 /** Longest wait for what is on its way when the outbox stops, in ms. */
 const STOP_TIMEOUT = 5_000;
 
-/** A send's place among the others. */
-export interface Ticket {
-  /** Whether messages are kept at this moment, so that this one must be kept behind them. */
-  readonly behind: boolean;
-  /** Keeps the messages. Resolves when they are safe, with no metadata: Kafka has told none. */
-  keep(topicMessages: readonly TopicMessages[]): Promise<RecordMetadata[]>;
-  /** The send has ended. */
-  leave(): void;
-}
-
-interface Place {
-  /** What is to be kept; `undefined` as long as that is open. */
-  messages: readonly StoredMessage[] | undefined;
-  resolve(): void;
-  reject(error: unknown): void;
-}
+/** How often a shared store is asked to keep something while others fill it. */
+const MAX_TRIES = 10;
 
 /** Keeps what could not be sent. One outbox belongs to one producer. */
 export class Outbox {
@@ -65,9 +30,10 @@ export class Outbox {
     readonly batchSize: number;
     readonly retryDelay: number;
   };
+  readonly #intake: Intake;
   readonly #onDropped: OutboxOptions['onDropped'];
   #clock: Clock = systemClock;
-  #send: Send | undefined;
+  #sending: Sending | undefined;
   #size = 0;
   #opened: Promise<void> | undefined;
   /** Sends the store's messages; `undefined` while there is nothing to do. */
@@ -75,14 +41,17 @@ export class Outbox {
   readonly #drainers: (() => void)[] = [];
   #stopped = true;
   #cancelWait = (): void => {};
-  #giveUp = (): void => {};
   #cancelWatch = (): void => {};
-  /** What changes the store or its size does so one after the other: order is that of the calls, and no count is lost. */
-  #lastChange: Promise<unknown> = Promise.resolve();
-  /** Sends that are kept or about to be. */
-  #keeping = 0;
-  /** Sends in the order of their calls, as long as their end is open. */
-  readonly #places = new Set<Place>();
+  /**
+   * What changes the store or its size does so one after the other, so that no count is lost: first what
+   * the relay asks for, one thing at a time, then the rest in the order in which it was asked for.
+   */
+  readonly #relayed: (() => Promise<unknown>)[] = [];
+  readonly #others: (() => Promise<unknown>)[] = [];
+  /** Whether a change is under way. */
+  #changing = false;
+  /** Whether a group is to be written that has not begun: what comes now will be part of it. */
+  #appending = false;
 
   /** @throws InvalidOptionError */
   constructor(options: OutboxOptions) {
@@ -95,10 +64,23 @@ export class Outbox {
       whenFull = outboxDefaults.whenFull,
       batchSize = outboxDefaults.batchSize,
       retryDelay = outboxDefaults.retryDelay,
+      keepTimeout = outboxDefaults.keepTimeout,
     } = options;
     this.#store = options.store;
     this.#options = { maxMessages, whenFull, batchSize, retryDelay };
     this.#onDropped = options.onDropped;
+    this.#intake = new Intake({
+      maxMessages,
+      whenFull,
+      keepTimeout,
+      clock: () => this.#clock,
+      size: () => this.#size,
+      shared: options.store.shared,
+      changed: () => {
+        this.#advance();
+        this.#tellDrained();
+      },
+    });
   }
 
   /** Messages that are kept. */
@@ -108,93 +90,120 @@ export class Outbox {
 
   /** Resolves when nothing is kept any more. */
   async drained(): Promise<void> {
-    await this.#open();
-    if (this.#size + this.#keeping === 0) return;
+    await this.#inTurn(() => this.#open());
+    if (this.#size + this.#intake.sends === 0) return;
     await new Promise<void>((resolve) => this.#drainers.push(resolve));
   }
 
   /** @internal */
   attach(send: Send, clock: Clock | undefined): void {
-    if (this.#send !== undefined) {
+    if (this.#sending !== undefined) {
       throw new InvalidOptionError('resilient.fallback', this, 'must be an outbox of its own');
     }
-    this.#send = send;
+    this.#sending = new Sending(send, (error) => this.#drop(1, error));
     this.#clock = clock ?? systemClock;
   }
 
   /** Opens the store and begins to send what it holds. Called when the producer connects. */
   async start(): Promise<void> {
     this.#stopped = false;
-    await this.#open();
+    await this.#inTurn(() => this.#open());
     this.#wake();
     if (this.#store.shared) this.#watch();
   }
 
   /**
    * Stops sending; what is kept stays kept. Called when the producer disconnects. What is on its way is
-   * waited for, but not longer than 5 s: a broker that is away may never answer.
+   * waited for, but not longer than 5 s: a broker that is away may never answer, and a store neither. A
+   * store that is at work then is closed when it comes back.
    */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelWait();
     this.#cancelWatch();
-    await this.#lastChange;
-    const cancel = this.#clock.schedule(() => this.#giveUp(), STOP_TIMEOUT);
-    await this.#relaying;
-    cancel();
-    if (this.#opened === undefined) return;
-    await this.#opened;
-    this.#opened = undefined;
-    await this.#store.close();
+    const closed = this.#close();
+    let cancel = (): void => {};
+    const hung = new Promise<void>((resolve) => {
+      cancel = this.#clock.schedule(() => {
+        this.#sending?.giveUp();
+        if (!this.#changing) return;
+        closed.catch((error: unknown) => report(error, 'outbox'));
+        resolve();
+      }, STOP_TIMEOUT);
+    });
+    await Promise.race([closed, hung]).finally(cancel);
   }
 
   /** @internal Announces a send, so that what is kept is kept in the order of the calls. */
   enter(): Ticket {
-    const place: Place = { messages: undefined, resolve: () => {}, reject: () => {} };
-    this.#places.add(place);
-    const behind = (): boolean => this.#size > 0 || this.#keeping > 0;
-    return {
-      get behind(): boolean {
-        return behind();
-      },
-      keep: (topicMessages) => {
-        this.#keeping += 1;
-        const kept = new Promise<void>((resolve, reject) => {
-          place.resolve = resolve;
-          place.reject = reject;
-        });
-        place.messages = topicMessages.flatMap(({ topic, messages }) =>
-          messages.map((message) => ({ topic, message })),
-        );
-        this.#advance();
-        return kept.then(() => []);
-      },
-      leave: () => {
-        this.#places.delete(place);
-        this.#advance();
-      },
-    };
+    return this.#intake.enter();
   }
 
-  /** Keeps what may be kept: what has no send before it whose end is open. */
+  async #close(): Promise<void> {
+    await this.#relaying;
+    await this.#inTurn(async () => {
+      if (this.#opened === undefined) return;
+      await this.#opened;
+      this.#opened = undefined;
+      await this.#store.close();
+    });
+  }
+
+  /** Has what waits written, in its turn, with all that comes until then. */
   #advance(): void {
-    for (const place of this.#places) {
-      const { messages } = place;
-      if (messages === undefined) return;
-      this.#places.delete(place);
-      this.#inTurn(() => this.#append(messages))
-        .then(place.resolve, place.reject)
-        .finally(() => {
-          this.#keeping -= 1;
-          this.#tellDrained();
-        });
-    }
+    if (this.#appending || !this.#intake.ready) return;
+    this.#appending = true;
+    void this.#inTurn(async () => {
+      this.#appending = false;
+      const group = this.#intake.take();
+      this.#advance();
+      // Who waited may have left meanwhile.
+      if (group.length > 0) await this.#keep(group);
+      this.#tellDrained();
+    });
   }
 
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const done = this.#lastChange.then(change);
-    this.#lastChange = done.catch(() => {});
+  #inTurn<T>(change: () => Promise<T>, queue = this.#others): Promise<T> {
+    const done = new Promise<T>((resolve, reject) => {
+      queue.push(() => change().then(resolve, reject));
+    });
+    if (!this.#changing) void this.#change();
     return done;
+  }
+
+  async #change(): Promise<void> {
+    this.#changing = true;
+    // What comes in the same turn of the loop comes together.
+    await undefined;
+    for (;;) {
+      const next = this.#relayed.shift() ?? this.#others.shift();
+      if (next === undefined) break;
+      await next();
+    }
+    this.#changing = false;
+  }
+
+  /** In turn only. Never rejects: each send hears of its own. */
+  async #keep(group: readonly Place[]): Promise<void> {
+    const fail = (error: unknown): void => {
+      for (const place of group) {
+        if (place.state === 'writing') this.#intake.failed(place, error);
+      }
+    };
+    try {
+      await this.#open();
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    try {
+      await this.#append(group);
+    } catch (error) {
+      const rest = group.filter(({ state, awaited }) => state === 'writing' && awaited);
+      // One of them may be at fault: none fails for another's sake.
+      if (group.length > 1) for (const place of rest) await this.#keep([place]);
+      fail(error);
+    }
   }
 
   /** In turn only. Gives how many of them were still there. */
@@ -213,19 +222,42 @@ export class Outbox {
     });
   }
 
-  async #append(messages: readonly StoredMessage[]): Promise<void> {
-    await this.#open();
-    const { maxMessages, whenFull } = this.#options;
-    if (messages.length > maxMessages) throw new OutboxFullError(maxMessages);
-    const over = this.#size + messages.length - maxMessages;
-    if (over > 0) {
-      if (whenFull === 'refuse') throw new OutboxFullError(maxMessages);
-      const dropped = await this.#remove(await this.#store.oldest(over));
-      this.#drop(dropped, new OutboxFullError(maxMessages));
+  async #append(group: readonly Place[]): Promise<void> {
+    let rest = group;
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      // Of a shared store only the store itself knows how much it holds; the first try tells.
+      if (tries > 0 || !this.#store.shared) rest = await this.#makeRoom(rest);
+      if (rest.length === 0) return;
+      const messages = rest.flatMap((place) => place.messages);
+      const { kept, size } = await this.#store.append(messages, this.#options.maxMessages);
+      this.#size = size;
+      if (kept) {
+        for (const place of rest) this.#intake.done(place);
+        this.#wake();
+        return;
+      }
     }
-    await this.#store.append(messages);
-    this.#size += messages.length;
-    this.#wake();
+    throw new OutboxFullError(this.#options.maxMessages);
+  }
+
+  /** Drops the oldest for them, or refuses those that there is no room for; gives the others. */
+  async #makeRoom(group: readonly Place[]): Promise<readonly Place[]> {
+    const { maxMessages, whenFull } = this.#options;
+    let room = maxMessages - this.#size;
+    if (whenFull === 'drop-oldest') {
+      const count = group.reduce((sum, { messages }) => sum + messages.length, 0);
+      if (count <= room) return group;
+      const dropped = await this.#store.drop(count - room);
+      this.#size -= dropped;
+      if (dropped > 0) this.#drop(dropped, new OutboxFullError(maxMessages));
+      return group;
+    }
+    return group.filter((place) => {
+      const fits = place.messages.length <= room;
+      if (fits) room -= place.messages.length;
+      else this.#intake.failed(place, new OutboxFullError(maxMessages));
+      return fits;
+    });
   }
 
   #open(): Promise<void> {
@@ -259,7 +291,7 @@ export class Outbox {
   }
 
   #tellDrained(): void {
-    if (this.#size + this.#keeping > 0) return;
+    if (this.#size + this.#intake.sends > 0) return;
     for (const resolve of this.#drainers.splice(0)) resolve();
   }
 
@@ -282,18 +314,17 @@ export class Outbox {
     while (!this.#stopped && this.#size > 0) {
       const entries = await this.#read();
       if (entries === undefined) return;
-      const sent = await this.#sendAll(entries);
-      if (sent.length > 0) {
-        // In turn, so that dropping the oldest does not meet it.
-        await this.#inTurn(() => this.#remove(sent));
-      }
+      const sent = (await this.#sending?.run(entries, () => this.#stopped)) ?? [];
+      if (sent.length > 0) await this.#inTurn(() => this.#remove(sent), this.#relayed);
       if (sent.length < entries.length) await this.#pause();
     }
   }
 
   async #read(): Promise<readonly StoredEntry[] | undefined> {
     try {
-      const entries = await this.#store.oldest(this.#options.batchSize);
+      const { batchSize } = this.#options;
+      // In turn, so that it does not meet the oldest being dropped.
+      const entries = await this.#inTurn(() => this.#store.oldest(batchSize), this.#relayed);
       if (entries.length > 0) return entries;
       // Another process sends what is there, or has sent it.
       await this.#recount();
@@ -304,39 +335,6 @@ export class Outbox {
       await this.#pause();
       return undefined;
     }
-  }
-
-  /** Sends entries together; one by one if one of them can never be sent. Gives those that are dealt with. */
-  async #sendAll(entries: readonly StoredEntry[]): Promise<readonly StoredEntry[]> {
-    const send = this.#send;
-    if (send === undefined) return [];
-    try {
-      await new Promise<unknown>((resolve, reject) => {
-        this.#giveUp = () =>
-          reject(new OutcomeUnknownError('outbox', 'the outbox was stopped', undefined));
-        send(group(entries), SETTINGS).then(resolve, reject);
-      });
-      return entries;
-    } catch (error) {
-      if (
-        !isUnsendable(error) &&
-        entries.every(({ topic, message }) => isSendable(topic, message))
-      ) {
-        return [];
-      }
-      if (entries.length === 1) {
-        this.#drop(1, error);
-        return entries;
-      }
-    }
-    const done: StoredEntry[] = [];
-    for (const entry of entries) {
-      if (this.#stopped) return done;
-      const one = await this.#sendAll([entry]);
-      if (one.length === 0) return done;
-      done.push(entry);
-    }
-    return done;
   }
 
   #pause(): Promise<void> {
@@ -374,29 +372,4 @@ export class Outbox {
  */
 export function outbox(options: OutboxOptions): Outbox {
   return new Outbox(options);
-}
-
-/** Entries by topic, in order within each. */
-function group(entries: readonly StoredEntry[]): TopicMessages[] {
-  const topics = new Map<string, Message[]>();
-  for (const { topic, message } of entries) {
-    const messages = topics.get(topic);
-    if (messages === undefined) topics.set(topic, [message]);
-    else messages.push(message);
-  }
-  return [...topics].map(([topic, messages]) => ({ topic, messages }));
-}
-
-/** What a broker says of messages that it will never take. Everything else may change. */
-const UNSENDABLE = new Set([
-  'MESSAGE_TOO_LARGE',
-  'RECORD_LIST_TOO_LARGE',
-  'INVALID_RECORD',
-  'INVALID_TIMESTAMP',
-  'INVALID_TOPIC_EXCEPTION',
-]);
-
-function isUnsendable(error: unknown): boolean {
-  if ((error as { code?: unknown }).code === 'RESIL_UNKNOWN_PARTITION') return true;
-  return UNSENDABLE.has(String((rootOf(error) as { type?: unknown } | undefined)?.type));
 }

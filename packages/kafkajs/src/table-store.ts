@@ -7,7 +7,7 @@
 import { checkOptions, InvalidOptionError, type OptionRules, objectRule } from '@resil/core';
 import type { ProducerRecord } from 'kafkajs';
 import { decodeMessage, encodeMessage } from './message-codec.js';
-import type { OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
+import type { Appended, OutboxStore, StoredEntry, StoredMessage } from './outbox-options.js';
 import { readRecord } from './record.js';
 
 /** What a store needs of a pg client. */
@@ -28,7 +28,7 @@ export interface QueryablePool extends Queryable {
 
 /** Options of {@link tableStore}. */
 export interface TableStoreOptions {
-  /** A pool of the package `pg`. One of its clients is held while messages are sent. */
+  /** A pool of the package `pg`. One of its clients is held while messages are sent, another is used to append. */
   readonly pool: QueryablePool;
   /**
    * The table, with its schema if need be. It is made if it is not there.
@@ -43,9 +43,15 @@ export const tableStoreDefaults: { readonly table: string } = Object.freeze({
   table: 'resil_outbox',
 });
 
+/** Longest time that a process may be silent while others wait for it to append, in ms. */
+const APPEND_TIMEOUT = 5_000;
+
 /** A store in a table; `enqueue` keeps messages within a transaction of the caller's. */
 export interface TableStore extends OutboxStore {
-  /** Keeps messages by a client of the caller's, in whatever transaction it is in. */
+  /**
+   * Keeps messages by a client of the caller's, in whatever transaction it is in. They count for the
+   * outbox's `maxMessages`, and are themselves never refused.
+   */
   enqueue(client: Queryable, record: ProducerRecord): Promise<void>;
 }
 
@@ -112,8 +118,51 @@ class PgTableStore implements TableStore {
     return (rows[0] as { n: number }).n;
   }
 
-  append(messages: readonly StoredMessage[]): Promise<void> {
-    return this.#insert(this.#pool, messages);
+  async append(messages: readonly StoredMessage[], max: number): Promise<Appended> {
+    const client = await this.#pool.connect();
+    let lost: Error | undefined;
+    const onLost = (error: Error): void => {
+      lost = error;
+    };
+    client.on('error', onLost);
+    try {
+      const appended = await this.#appendAlone(client, messages, max);
+      client.release(lost);
+      return appended;
+    } catch (error) {
+      // With its connection the transaction ends too.
+      client.release(true);
+      throw error;
+    } finally {
+      client.removeListener('error', onLost);
+    }
+  }
+
+  /**
+   * One process at a time counts and appends, whichever of them sends, so that the bound holds for all of
+   * them together. Each statement must see what was committed before it, whatever the server's default;
+   * and a process that is frozen within must not hold up the others.
+   */
+  async #appendAlone(
+    client: Client,
+    messages: readonly StoredMessage[],
+    max: number,
+  ): Promise<Appended> {
+    const lock = `@resil/kafkajs append to ${this.#table}`;
+    await client.query(
+      `begin isolation level read committed; set local idle_in_transaction_session_timeout = ${APPEND_TIMEOUT}; select pg_advisory_xact_lock(hashtextextended('${lock}', 0))`,
+    );
+    const { rows } = await client.query(
+      `with held as (select count(*)::int as n from ${this.#table}), added as (
+        insert into ${this.#table} (message)
+        select m from unnest($1::text[]) with ordinality as t(m, i), held
+        where held.n + $2::int <= $3::int order by i returning 1
+      ) select n, (select count(*)::int from added) as added from held`,
+      [messages.map(encodeMessage), messages.length, max],
+    );
+    await client.query('commit');
+    const { n, added } = rows[0] as { n: number; added: number };
+    return { kept: added === messages.length, size: n + added };
   }
 
   async enqueue(client: Queryable, record: ProducerRecord): Promise<void> {
@@ -141,6 +190,15 @@ class PgTableStore implements TableStore {
     const { rows } = await this.#pool.query(
       `delete from ${this.#table} where id = any($1::bigint[]) returning 1 as gone`,
       [entries.map(({ id }) => id)],
+    );
+    return rows.length;
+  }
+
+  async drop(count: number): Promise<number> {
+    // Without the lock: room must be made while another process has it, too.
+    const { rows } = await this.#pool.query(
+      `delete from ${this.#table} where id in (select kept.id from ${this.#table} as kept order by kept.id limit $1) returning 1 as gone`,
+      [count],
     );
     return rows.length;
   }

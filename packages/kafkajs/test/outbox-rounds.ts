@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PostgresServer } from '@resil/testbed';
+import { expect } from 'vitest';
 import type { TestCluster } from './cluster.ts';
 
 /** What came of the rounds. */
@@ -28,6 +29,13 @@ export interface OutboxRounds {
   readonly checkEvery?: number;
   /** Told after each round; with the outcome so far when it was looked at. */
   readonly onRound?: (round: number, accepted: number, outcome?: OutboxOutcome) => void;
+}
+
+/** That something was accepted, in this many rounds, and none of it lost, refused or out of order. */
+export function expectNothingLost(outcome: OutboxOutcome, rounds: number): void {
+  // A round whose service is killed at its start may have none; all others send one every 5 ms.
+  expect(outcome.accepted).toBeGreaterThan(10 * rounds);
+  expect(outcome).toMatchObject({ refused: 0, missing: 0, disordered: 0 });
 }
 
 const child = new URL('./outbox-child.mjs', import.meta.url).pathname;
@@ -62,7 +70,7 @@ export async function outboxRounds(
   };
   const check = async (): Promise<OutboxOutcome> => {
     await heal();
-    await service('drain', 0).ended;
+    await service('drain', 0).done();
     return { accepted: accepted.length, refused, ...(await look(lab, topic, accepted)) };
   };
   try {
@@ -102,9 +110,9 @@ async function breakBroker(lab: TestCluster, random: () => number): Promise<bool
 }
 
 /** The service in a process of its own. */
-class Service {
+export class Service {
   readonly ended: Promise<unknown>;
-  /** It has begun to send. */
+  /** It has begun to send. Rejects if it dies before. */
   readonly ready: Promise<void>;
   readonly #process: ChildProcess;
   #text = '';
@@ -114,12 +122,26 @@ class Service {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.ended = once(this.#process, 'close');
-    this.ready = new Promise((resolve) => {
+    this.ready = new Promise((resolve, reject) => {
       this.#process.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
         this.#text += chunk;
-        resolve();
+        if (this.#text.includes('\n')) resolve();
       });
+      this.#process.once('close', () => reject(this.#death('before it was ready')));
     });
+    // Not everybody waits for it: some are killed while they start.
+    this.ready.catch(() => {});
+  }
+
+  /** It has done its task and gone. Rejects if it died of something else. */
+  async done(): Promise<void> {
+    await this.ended;
+    if (this.#process.exitCode !== 0) throw this.#death('before it was done');
+  }
+
+  #death(when: string): Error {
+    const { exitCode, signalCode } = this.#process;
+    return new Error(`the service died ${when}: ${signalCode ?? `exit code ${exitCode}`}`);
   }
 
   async kill(): Promise<{ accepted: number[]; refused: number[] }> {
