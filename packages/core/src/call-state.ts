@@ -9,7 +9,7 @@ import type { AttemptBudget } from './attempt-budget.js';
 import type { Call, CallAttributes, CallOptions, DeriveOptions } from './call.js';
 import type { Clock } from './clock.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
-import { type Emitter, keepAside, processEmitter } from './emitter.js';
+import { type Emitter, eventOf, keepAside, processEmitter } from './emitter.js';
 import type { Endpoint } from './endpoint.js';
 import type { ResilienceEvent, ResilienceEventInput } from './events.js';
 import type { Classify } from './outcome.js';
@@ -168,15 +168,8 @@ export abstract class CallState implements Call {
   }
 
   emit(input: ResilienceEventInput): void {
-    const event: ResilienceEvent = {
-      ...input,
-      pipeline: this.scope.name,
-      key: this.key,
-      name: this.name,
-      attempt: this.attempt,
-      at: this.clock.now(),
-    };
-    publish(this.scope, event);
+    const { scope, key, name, attempt } = this;
+    publish(scope, eventOf(input, scope.name, key, name, attempt, this.clock.now()));
   }
 
   begin(): void {

@@ -66,6 +66,20 @@ export class Emitter {
   }
 }
 
+/** What a layer tells, with where and when it happened. */
+export function eventOf(
+  input: ResilienceEventInput,
+  pipeline: string | undefined,
+  key: string | undefined,
+  name: string | undefined,
+  attempt: number,
+  at: number,
+): ResilienceEvent {
+  // The spread comes last: Node 20 takes over 10 µs for what stands behind one of changing shape.
+  const own: object = input;
+  return { type: input.type, pipeline, key, name, attempt, at, ...own } as ResilienceEvent;
+}
+
 /**
  * Keeps an error out of what is printed or stored of its event: a client's errors hold headers,
  * parameters and values. Listeners can still read `event.error`; `errorType` is fit for a label.
@@ -99,15 +113,14 @@ export function emitOfLayer(
   call: CallState | undefined,
 ): void {
   if (!layer.emitter.observed && !processEmitter.observed) return;
-  const event: ResilienceEvent = {
-    ...change,
-    ...layer.mark,
-    pipeline: call === undefined ? layer.owner?.name : call.scope.name,
-    key: call === undefined ? layer.owner?.key : call.key,
-    name: call?.name,
-    attempt: call?.attempt ?? 0,
-    at: layer.clock.now(),
-  };
+  const event = eventOf(
+    { ...layer.mark, ...change },
+    call === undefined ? layer.owner?.name : call.scope.name,
+    call === undefined ? layer.owner?.key : call.key,
+    call?.name,
+    call?.attempt ?? 0,
+    layer.clock.now(),
+  );
   if ('error' in change) keepAside(event, change.error);
   layer.emitter.emit(event);
   processEmitter.emit(event);

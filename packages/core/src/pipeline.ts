@@ -19,7 +19,7 @@ import {
   type LayerDescription,
   type PipelineDescription,
 } from './description.js';
-import { Emitter } from './emitter.js';
+import { Emitter, eventOf } from './emitter.js';
 import type { ResilienceEventInput, ResilienceListener } from './events.js';
 import { GuardedStage, type Stage, type TimeLimit } from './guarded-run.js';
 import type { CompositeLayer, Guard, Layer, OwnLayer, Strategy } from './layer.js';
@@ -205,7 +205,7 @@ export class Pipeline implements CompositeLayer {
   emit(input: ResilienceEventInput, name?: string): void {
     if (!isObserved(this.scope)) return;
     const { name: pipeline, key } = this.scope;
-    publish(this.scope, { ...input, pipeline, key, name, attempt: 0, at: this.clock.now() });
+    publish(this.scope, eventOf(input, pipeline, key, name, 0, this.clock.now()));
   }
 
   /**
@@ -243,7 +243,7 @@ export class Pipeline implements CompositeLayer {
     this.tally.started++;
     const observed = isObserved(this.scope);
     const startedAt = observed ? call.startedAt : 0;
-    if (observed) call.emit({ type: 'call.started' });
+    if (observed) tell(call, { type: 'call.started' }, startedAt);
     const result = call.aborted ? this.#refuseAborted(call) : this.#stageFor(call).run(call);
     call.walkingIn = false;
     if (observed) tellEnd(call, startedAt, result);
@@ -312,18 +312,24 @@ const pipelineRules: OptionRules<PipelineOptions> = {
 const DEADLINE: TimeLimit = { name: 'deadline', duration: undefined, expired: 0 };
 
 function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): void {
-  const tell = (event: (duration: number) => ResilienceEventInput): void => {
-    call.emit(event(call.clock.now() - startedAt));
-  };
   result.then(
-    () => tell((duration) => ({ type: 'call.succeeded', duration })),
+    () => {
+      const now = call.clock.now();
+      tell(call, { type: 'call.succeeded', duration: now - startedAt }, now);
+    },
     (error) => {
+      const now = call.clock.now();
+      const duration = now - startedAt;
       const end = failureOf(call, error);
-      if (end === 'aborted')
-        tell((duration) => ({ type: 'call.aborted', duration, reason: error }));
-      else tell((duration) => ({ type: `call.${end}`, duration, error }));
+      if (end === 'aborted') tell(call, { type: 'call.aborted', duration, reason: error }, now);
+      else tell(call, { type: `call.${end}`, duration, error }, now);
     },
   );
+}
+
+/** As {@link CallState.emit}, at a time that was read before. */
+function tell(call: RootCall, input: ResilienceEventInput, at: number): void {
+  publish(call.scope, eventOf(input, call.scope.name, call.key, call.name, call.attempt, at));
 }
 
 function commonClock(own: Clock | undefined, layers: readonly Layer[]): Clock | undefined {
