@@ -1,4 +1,5 @@
 /** The commands, their options, and what comes out: text or JSON, and an exit code. */
+import path from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { BadInputError } from './bad-input.js';
 import { inspect } from './inspect.js';
@@ -6,6 +7,7 @@ import type { Inspection } from './inspection.js';
 import { lint } from './lint/lint.js';
 import { findingsText, rulesMarkdown, ruleText } from './lint/report.js';
 import { ruleOf, rules } from './lint/rules.js';
+import { operationsKit, readTimeline, writeKit } from './ops/kit.js';
 import { readSettings, type Settings } from './settings.js';
 import { colorsOf, type Terminal } from './terminal.js';
 
@@ -50,6 +52,7 @@ function programOf(terminal: Terminal, end: End): Command {
     );
   addLint(program, terminal, end);
   addExplain(program, terminal);
+  addOps(program, terminal);
   return program;
 }
 
@@ -157,6 +160,63 @@ without running the service. Exit codes: 0 nothing found, 1 something found, 2 b
           : findingsText(findings, colorsOf(terminal));
       terminal.out(text);
       end(findings.length === 0 ? exitCodes.fine : exitCodes.findings);
+    });
+}
+
+interface OpsOptions extends ModuleOptions {
+  readonly out: string;
+  readonly events?: string;
+  readonly selector?: string;
+  readonly timeScale: number;
+}
+
+function addOps(program: Command, terminal: Terminal): void {
+  moduleOptions(program.command('ops'))
+    .description('writes alert rules, a dashboard, runbooks, playbooks and a post-mortem template')
+    .argument('[module...]', 'built modules, one for each service')
+    .requiredOption(
+      '--out <dir>',
+      'folder that the files go to; of several services, one in it each',
+    )
+    .option('--events <ndjson>', 'log of events that the post-mortem is filled with')
+    .option('--selector <matchers>', 'matchers that all series must have: \'job="orders"\'')
+    .addOption(
+      new Option('--time-scale <factor>', 'factor on all windows and waits of alerts, for drills')
+        .default(1)
+        .argParser(Number),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  resil ops dist/clients.js --out ops
+  resil ops dist/clients.js --out ops --selector 'job="orders"'
+  resil ops dist/clients.js --out incident-7 --events incident-7.ndjson
+
+Writes alerts.yml (Prometheus), dashboard.json (Grafana), runbooks/*.md, playbooks/*.md and
+post-mortem.md, over what is there. Exit codes: 0 written, 2 bad input.`,
+    )
+    .action(async (modules: string[], options: OpsOptions) => {
+      const { timeScale, selector, events } = options;
+      if (!(timeScale > 0 && timeScale < Infinity)) {
+        throw new BadInputError('--time-scale must be a number above 0');
+      }
+      const { inspections, settings } = await inspectAll(modules, options, terminal);
+      const timeline =
+        events === undefined ? undefined : await readTimeline(path.resolve(terminal.cwd, events));
+      const written: string[] = [];
+      for (const inspection of inspections) {
+        const own =
+          inspections.length === 1 ? options.out : path.join(options.out, inspection.service);
+        const kit = operationsKit(inspection, { settings, timeline, selector, timeScale });
+        const names = await writeKit(kit, path.resolve(terminal.cwd, own));
+        written.push(...names.map((name) => path.join(own, name)));
+      }
+      terminal.out(
+        options.json === true
+          ? `${JSON.stringify({ written }, null, 2)}\n`
+          : written.map((name) => `${name}\n`).join(''),
+      );
     });
 }
 

@@ -18,6 +18,10 @@ export type { CallPath, Landscape } from './landscape.js';
 export { type LintOptions, lint } from './lint/lint.js';
 export type { Finding, FindingOf, Rule, Severity } from './lint/rule.js';
 export { rules } from './lint/rules.js';
+// Operations kit
+export type { AlertOptions, AlertRule, RecordingRule, RuleFile, RuleGroup } from './ops/alerts.js';
+export { type KitOptions, operationsKit, readTimeline, writeKit } from './ops/kit.js';
+export type { CallCounts, CircuitOutage, Timeline, TimelineEntry } from './ops/timeline.js';
 export {
   type DependencySettings,
   objectiveDefault,

@@ -1,7 +1,7 @@
 // Rules about a source file that no compiler knows. A rule gets the text with comments and strings
 // blanked out where they don't matter, and returns the lines that break it.
 
-/** Blanks comments, keeping line breaks, and strings too unless `strings` is set. */
+/** Blanks comments and the text of templates, keeping line breaks, and strings too unless `strings` is set. */
 export function withoutComments(text, { strings = false } = {}) {
   // Regular expression literals aren't told apart: one that holds a quote or `//` reads as a string
   // or a comment, which blanks too much and never too little to matter here.
@@ -9,8 +9,8 @@ export function withoutComments(text, { strings = false } = {}) {
     /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g;
   return text.replace(pattern, (found) => {
     const comment = found.startsWith('/');
-    if (!comment && strings) return found;
-    // A template's expressions are code.
+    // A template's text is text, its expressions are code.
+    if (!comment && strings && !found.startsWith('`')) return found;
     if (found.startsWith('`')) {
       const expressions = found.match(/\$\{[^}]*\}/g) ?? [];
       const breaks = found.replace(/[^\n]/g, '');

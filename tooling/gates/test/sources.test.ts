@@ -51,6 +51,7 @@ describe('the rules themselves', () => {
       "type E = import('e').E;",
       "import {\n  f,\n} from 'f';",
       "// import g from 'g';",
+      "const example = `import h from 'h';`;",
     ].join('\n');
     expect(importedModules(text)).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
   });
