@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -83,6 +85,8 @@ describe('bad input ends with 2 and a sentence', () => {
     ],
     ['a time that is none', ['lint', 'x', '--load-timeout', 'soon'], /--load-timeout must be/],
     ['an option that is not known', ['lint', 'x', '--fast'], /unknown option '--fast'/],
+    ['no folder to write to', ['ops', 'x'], /required option '--out <dir>'/],
+    ['a time scale of 0', ['ops', 'x', '--out', 'o', '--time-scale', '0'], /--time-scale must be/],
     ['a command that is not known', ['lnit'], /unknown command 'lnit'/],
   ] as const)('%s', async (_what, args, message) => {
     expect(await sentence(...args)).toMatch(message);
@@ -117,6 +121,17 @@ describe('bad input ends with 2 and a sentence', () => {
     expect(await wrong({ calls: [{ from: 'a', to: 'b' }] })).toMatch(/name a service 'a' in calls/);
   });
 
+  it('an event log that is not there, or holds no event', async () => {
+    const file = await modules.write(good);
+    expect(await sentence('ops', file, '--out', 'o', '--events', 'none')).toMatch(
+      /there is no event log/,
+    );
+    const log = await modules.write('{"msg":"hello"}', 'no-events.ndjson');
+    expect(await sentence('ops', file, '--out', 'o', '--events', log)).toMatch(
+      /holds no event: one/,
+    );
+  });
+
   it('two modules that are taken for one service', async () => {
     const file = await modules.write(good);
     expect(await sentence('lint', `shop=${file}`, `shop=${file}`)).toMatch(
@@ -146,6 +161,41 @@ describe('resil explain', () => {
       id: 'retry-storm',
       severity: 'error',
     });
+  });
+});
+
+describe('resil ops', () => {
+  it('writes the kit of a service, and of several into a folder each', async () => {
+    const file = await modules.write(good);
+    const one = await resil('ops', `shop=${file}`, '--out', 'kit');
+    expect(one).toMatchObject({ code: 0, err: '' });
+    expect(one.out.trimEnd().split('\n')).toEqual([
+      'kit/alerts.yml',
+      'kit/dashboard.json',
+      'kit/runbooks/quotes.md',
+      'kit/playbooks/dependency-down.md',
+      'kit/playbooks/slow-dependency.md',
+      'kit/playbooks/overload.md',
+      'kit/playbooks/retry-storm.md',
+      'kit/post-mortem.md',
+    ]);
+    const several = await resil('ops', `a=${file}`, `b=${file}`, '--out', 'kits', '--json');
+    expect(JSON.parse(several.out).written).toContain('kits/b/alerts.yml');
+  });
+
+  it('fills the post-mortem from an event log', async () => {
+    const event = {
+      type: 'circuit.opened',
+      pipeline: 'quotes',
+      strategy: 'q',
+      at: 1,
+      reason: 'failures',
+    };
+    const log = await modules.write(JSON.stringify(event), 'incident.ndjson');
+    const file = await modules.write(good);
+    expect((await resil('ops', file, '--out', 'filled', '--events', log)).code).toBe(0);
+    const text = await readFile(path.join(await modules.folder, 'filled/post-mortem.md'), 'utf8');
+    expect(text).toContain('| +0.0 s | quotes | **the circuit opened** | failures |');
   });
 });
 

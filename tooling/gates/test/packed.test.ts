@@ -25,7 +25,7 @@ const hosts: Record<string, string> = {
 
 /** What a tool of ours is made with. */
 const libraries: Record<string, readonly string[]> = {
-  '@resil/cli': ['commander', 'es-module-lexer', 'picocolors', 'yaml'],
+  '@resil/cli': ['@resil/telemetry', 'commander', 'es-module-lexer', 'picocolors', 'yaml'],
 };
 
 const exists = (folder: string, file: string) => fs.existsSync(path.join(root, folder, file));
