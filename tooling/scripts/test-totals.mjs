@@ -39,6 +39,7 @@ export function countReport(report) {
     passed: report.numPassedTests,
     failed,
     skipped: report.numPendingTests + report.numTodoTests,
+    duration: Math.max(0, ...report.testResults.map(({ endTime }) => endTime - report.startTime)),
   };
 }
 
@@ -47,7 +48,7 @@ export function collectResults(root) {
   return testedFolders(root).map((folder) => {
     const file = path.join(root, folder, results);
     if (!fs.existsSync(file)) {
-      return { folder, passed: 0, failed: 1, skipped: 0, note: 'wrote no results' };
+      return { folder, passed: 0, failed: 1, skipped: 0, duration: 0, note: 'wrote no results' };
     }
     return { folder, ...countReport(JSON.parse(fs.readFileSync(file, 'utf8'))), note: '' };
   });

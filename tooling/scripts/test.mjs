@@ -26,7 +26,8 @@ if (tool !== undefined) {
   console.log('\nTests');
   const width = Math.max(...rows.map((row) => row.folder.length));
   for (const row of rows) {
-    console.log(`  ${row.folder.padEnd(width)}  ${closingLine(row)} ${row.note}`.trimEnd());
+    const took = `${Math.round(row.duration / 1_000)} s`.padStart(6);
+    console.log(`  ${row.folder.padEnd(width)} ${took}  ${closingLine(row)} ${row.note}`.trimEnd());
   }
 }
 

@@ -3,10 +3,12 @@ import { closingLine, countReport, total } from '../../scripts/test-totals.mjs';
 
 const file = (status: string, tests: string[]) => ({
   status,
+  endTime: 1_500,
   assertionResults: tests.map((test) => ({ status: test })),
 });
 
 const report = (counts: object, testResults: object[] = [], success = true) => ({
+  startTime: 1_000,
   numPassedTests: 0,
   numFailedTests: 0,
   numPendingTests: 0,
@@ -23,6 +25,7 @@ describe('test totals', () => {
       passed: 3,
       failed: 1,
       skipped: 0,
+      duration: 500,
     });
   });
 
