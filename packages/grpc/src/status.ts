@@ -93,6 +93,7 @@ function codeOf(error: ResilienceError): number {
       return DEADLINE_EXCEEDED;
     case 'RESIL_BULKHEAD_FULL':
     case 'RESIL_QUEUE_TIMEOUT':
+    case 'RESIL_LIMIT_EXCEEDED':
     case 'RESIL_RATE_LIMITED':
       return RESOURCE_EXHAUSTED;
     default:
