@@ -6,16 +6,16 @@ import {
   type PostgresServer,
   startPostgres,
 } from '@resil/testbed';
+import { Child } from '@resil/testbed/child';
 import { type FaultProxy, faultProxy } from '@resil/testing';
 import pg from 'pg';
-import { Child } from './child.js';
 import type { Targets, Topics } from './clients.js';
 import { InventoryServer } from './inventory-server.js';
 import type { Written } from './ledger.js';
+import { mainFile } from './main-file.js';
 import { ORDERS_TABLE, type Order } from './place-order.js';
 import type { PriceServiceQuestion } from './price-service.js';
 import { type Fault, latencyFactor, priceService, topicPartitions } from './scenario.js';
-import { readTopic } from './topic.js';
 
 /** Milliseconds that the network adds to each way between order service and database. */
 const DATABASE_DELAY = 5;
@@ -33,7 +33,7 @@ export interface Hits {
 export class Environment {
   readonly #cluster: KafkaCluster | undefined;
   readonly #topics: Topics = { orders: 'orders', shipments: 'shipments' };
-  readonly #prices: Child<PriceServiceQuestion, never>;
+  readonly #prices: Child<PriceServiceQuestion>;
   #priceProxy: FaultProxy | undefined;
   #inventory: InventoryServer | undefined;
   #inventoryProxy: FaultProxy | undefined;
@@ -44,7 +44,11 @@ export class Environment {
   /** The cluster is fresh, and stays its owner's. */
   constructor(seed: number, cluster: KafkaCluster | undefined) {
     this.#cluster = cluster;
-    this.#prices = new Child('price service', 'price-service.js', { seed }, () => {});
+    this.#prices = new Child({
+      name: 'price service',
+      main: mainFile('price-service.js'),
+      options: { seed },
+    });
   }
 
   /** Starts everything. Throws `PostgresUnavailableError` where there can be no PostgreSQL. */
@@ -110,17 +114,16 @@ export class Environment {
   /** Everything that the servers have written down. Waits until the brokers are whole. */
   async written(): Promise<Written> {
     const topics = this.#topics;
-    await this.#cluster?.ready(Object.values(topics));
-    const kafka = this.#cluster?.client();
+    const cluster = this.#cluster;
     const messages = async (topic: string): Promise<Order[]> =>
-      kafka === undefined
-        ? []
-        : (await readTopic(kafka, topic)).map((value) => JSON.parse(value) as Order);
+      [...((await cluster?.read(topic)) ?? new Map()).values()]
+        .flat()
+        .map(({ value }) => JSON.parse(String(value)) as Order);
     const reserved = await started(this.#inventory).reservations();
     return {
       orders: await this.query<Order>('select id, item, quantity from orders'),
       reservations: reserved.map(({ order, ...rest }) => ({ id: order, ...rest })),
-      events: kafka && {
+      events: cluster && {
         orders: await messages(topics.orders),
         shipments: await messages(topics.shipments),
       },

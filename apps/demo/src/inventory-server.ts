@@ -4,15 +4,16 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Child } from './child.js';
+import { Child } from '@resil/testbed/child';
 import type { ReserveRequest } from './inventory.js';
 import type { InventoryServiceOptions, InventoryServiceQuestion } from './inventory-service.js';
+import { mainFile } from './main-file.js';
 import { initialStock } from './scenario.js';
 
 /** A running inventory service. `close()` it at the end. */
 export class InventoryServer {
   readonly #file: FileHandle;
-  #process: Child<InventoryServiceQuestion, never> | undefined;
+  #process: Child<InventoryServiceQuestion> | undefined;
   #port = 0;
   /** Requests that reached the processes that are gone. */
   #hitsBefore = 0;
@@ -39,13 +40,12 @@ export class InventoryServer {
   /** Starts its process (again). Resolves when it serves. */
   async start(): Promise<void> {
     const options: InventoryServiceOptions = { port: this.#port, stock: initialStock };
-    const child = new Child<InventoryServiceQuestion, never>(
-      'inventory service',
-      'inventory-service.js',
+    const child = new Child<InventoryServiceQuestion>({
+      name: 'inventory service',
+      main: mainFile('inventory-service.js'),
       options,
-      () => {},
-      this.#file.fd,
-    );
+      inherited: this.#file.fd,
+    });
     this.#process = child;
     this.#port = await child.ask<number>('port');
   }

@@ -10,7 +10,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
-import { answerParent, childOptions, INHERITED_FILE } from './child.js';
+import { answerParent, childOptions, INHERITED_FILE } from '@resil/testbed/child';
 import { Inventory, type Reservation, type ReserveRequest } from './inventory.js';
 
 /** Options of the process. */

@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { observe, type ResilienceEvent } from '@resil/core';
-import { answerParent, childOptions, reportToParent } from './child.js';
+import { answerParent, childOptions, reportToParent } from '@resil/testbed/child';
 import { plainClients, protectedClients, type Targets } from './clients.js';
 import { orderId, placeOrder } from './place-order.js';
 import type { CircuitChange, OrderOutcome, ServiceReport } from './record.js';

@@ -1,7 +1,8 @@
 /** Main file of the price service: the HTTP service of the testbed, with prices and a real capacity. */
+
 import { type HttpFaults, type HttpHandler, startHttpService } from '@resil/testbed';
+import { answerParent, childOptions } from '@resil/testbed/child';
 import { seededRandom } from '@resil/testing';
-import { answerParent, childOptions } from './child.js';
 import { items, priceService } from './scenario.js';
 
 /** What the price service can be asked. */

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KafkaCluster } from '@resil/testbed';
-import { Child } from './child.js';
+import { Child } from '@resil/testbed/child';
 import { Environment, wait } from './environment.js';
 import { ledgerOf } from './ledger.js';
+import { mainFile } from './main-file.js';
 import type { OrderServiceOptions, OrderServiceQuestion } from './order-service.js';
 import type {
   CircuitChange,
@@ -113,9 +114,12 @@ class Observation implements RunProgress {
       targets: environment.targets,
       folder,
     };
-    this.#orderService = new Child('order service', 'order-service.js', service, (report) =>
-      this.#take(report),
-    );
+    this.#orderService = new Child({
+      name: 'order service',
+      main: mainFile('order-service.js'),
+      options: service,
+      onEvent: (report) => this.#take(report),
+    });
   }
 
   get now(): number {

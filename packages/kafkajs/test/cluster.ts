@@ -6,7 +6,7 @@ import {
   kafkaMissing,
   startKafka,
 } from '@resil/testbed';
-import type { Consumer, KafkaConfig, KafkaMessage, Producer } from 'kafkajs';
+import type { KafkaConfig, KafkaMessage, Producer } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, describe, it } from 'vitest';
 import { type KafkaOptions, resilient } from '../src/index.js';
 
@@ -78,40 +78,8 @@ export class TestCluster {
   }
 
   /** Everything in a topic, committed messages only, partition by partition. */
-  async read(topic: string): Promise<Map<number, KafkaMessage[]>> {
-    await this.cluster.ready([topic]);
-    const ends = await this.cluster.withAdmin((admin) => admin.fetchTopicOffsets(topic));
-    const found = new Map<number, KafkaMessage[]>();
-    const left = new Set(ends.filter(({ high }) => high !== '0').map(({ partition }) => partition));
-    if (left.size === 0) return found;
-    const consumer: Consumer = this.cluster
-      .client()
-      .consumer({ groupId: `reader-${process.pid}-${Math.random()}`, maxWaitTimeInMs: 200 });
-    await consumer.connect();
-    await consumer.subscribe({ topics: [topic], fromBeginning: true });
-    await new Promise<void>((resolve, reject) => {
-      consumer.on('consumer.crash', ({ payload }) => {
-        if (!payload.restart) reject(payload.error);
-      });
-      consumer.on('consumer.end_batch_process', ({ payload }) => {
-        const end = ends.find(({ partition }) => partition === payload.partition);
-        if (BigInt(payload.lastOffset) >= BigInt(end?.high ?? 0) - 1n)
-          left.delete(payload.partition);
-        if (left.size === 0) resolve();
-      });
-      consumer
-        .run({
-          autoCommit: false,
-          eachMessage: async ({ partition, message }) => {
-            const messages = found.get(partition) ?? [];
-            messages.push(message);
-            found.set(partition, messages);
-          },
-        })
-        .catch(reject);
-    });
-    await consumer.disconnect();
-    return found;
+  read(topic: string): Promise<Map<number, KafkaMessage[]>> {
+    return this.cluster.read(topic);
   }
 
   /** The values in a topic. */

@@ -1,6 +1,6 @@
 /** Tests that need a broker, where there may be none. */
 import { describeWith, type TestRunner, tellPastRunner } from './describe-with.js';
-import { kafkaFiles } from './kafka-files.js';
+import { kafkaRuntime } from './kafka-runtime.js';
 
 /**
  * Why no broker can be had; `undefined` if one can. Fetches what it needs, and tells what it does on
@@ -9,7 +9,7 @@ import { kafkaFiles } from './kafka-files.js';
 export async function kafkaMissing(): Promise<string | undefined> {
   if (process.env.KAFKA_BROKERS) return undefined;
   try {
-    await kafkaFiles(tellPastRunner);
+    await kafkaRuntime(tellPastRunner);
     return undefined;
   } catch (error) {
     return (error as Error).message;

@@ -1,5 +1,5 @@
 /** The gRPC service as a process of its own. */
-import { ChildService, startChild } from './child-service.js';
+import { ChildService, startService } from './child-service.js';
 import type { GrpcFaults } from './grpc-faults.js';
 import type { GrpcCounters, GrpcServiceOptions, ServingStatus } from './grpc-server.js';
 
@@ -36,5 +36,5 @@ export class GrpcProcess extends ChildService<GrpcCommand> {
 
 /** Starts the service in a process of its own. Needs the package to be built. */
 export async function startGrpcProcess(options: GrpcProcessOptions = {}): Promise<GrpcProcess> {
-  return new GrpcProcess(await startChild('grpc-main.js', options));
+  return new GrpcProcess(await startService('gRPC service', 'grpc-main.js', options));
 }

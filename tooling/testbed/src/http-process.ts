@@ -1,5 +1,5 @@
 /** The HTTP service as a process of its own. */
-import { ChildService, startChild } from './child-service.js';
+import { ChildService, startService } from './child-service.js';
 import type { HttpFaults } from './http-faults.js';
 import type { HttpCounters, HttpServiceOptions } from './http-server.js';
 
@@ -42,5 +42,5 @@ export class HttpProcess extends ChildService<HttpCommand> {
 
 /** Starts the service in a process of its own. Needs the package to be built. */
 export async function startHttpProcess(options: HttpProcessOptions = {}): Promise<HttpProcess> {
-  return new HttpProcess(await startChild('http-main.js', options));
+  return new HttpProcess(await startService('HTTP service', 'http-main.js', options));
 }

@@ -111,6 +111,6 @@ describe('HttpProcess', () => {
     const service = await ownProcess();
     await service.kill();
     expect(await get(service.origin)).toBe('ECONNREFUSED');
-    await expect(service.counters()).rejects.toThrow('is gone');
+    await expect(service.counters()).rejects.toThrow('has ended');
   });
 });

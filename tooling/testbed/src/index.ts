@@ -29,8 +29,8 @@ export {
   startHttpService,
 } from './http-server.js';
 export { KafkaCluster, type KafkaOptions, startKafka } from './kafka.js';
-export { KafkaUnavailableError } from './kafka-files.js';
 export type { KafkaNode } from './kafka-node.js';
+export { KafkaUnavailableError } from './kafka-process.js';
 export type { PostgresOptions, StopMode } from './postgres.js';
 export { PostgresServer, startPostgres } from './postgres.js';
 export { PostgresUnavailableError } from './postgres-files.js';

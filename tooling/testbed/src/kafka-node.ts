@@ -2,16 +2,10 @@
  * One Kafka node: broker and controller in a process of its own, with a fault proxy in front of it.
  * Clients are told the proxy's address; brokers and controllers talk to each other directly.
  */
-import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { type FaultProxy, faultProxy } from '@resil/testing';
-import { type KafkaFiles, KafkaUnavailableError, kafkaVersion } from './kafka-files.js';
-
-const run = promisify(execFile);
+import { type KafkaProcess, type KafkaRuntime, KafkaUnavailableError } from './kafka-process.js';
 
 /** Ports of a node. */
 export interface KafkaPorts {
@@ -23,7 +17,7 @@ export interface KafkaPorts {
 /** What a node is made from. */
 export interface KafkaNodeConfig {
   readonly id: number;
-  readonly files: KafkaFiles;
+  readonly runtime: KafkaRuntime;
   readonly clusterId: string;
   /** A folder of its own, inside the cluster's. */
   readonly folder: string;
@@ -58,9 +52,7 @@ export class KafkaNode {
   readonly proxy: FaultProxy;
   readonly #config: KafkaNodeConfig;
   readonly #log: string[] = [];
-  #process: ChildProcess | undefined;
-  #name = '';
-  #starts = 0;
+  #process: KafkaProcess | undefined;
 
   private constructor(config: KafkaNodeConfig, proxy: FaultProxy) {
     this.id = config.id;
@@ -104,28 +96,16 @@ export class KafkaNode {
   /** Starts its process (again). It takes part in the cluster a little later. */
   async start(): Promise<void> {
     if (this.#process !== undefined) return;
-    this.#starts += 1;
     this.#log.length = 0;
-    const child = this.#spawn(['kafka.Kafka', join(this.#config.folder, 'server.properties')]);
-    this.#process = child;
-    child.once('exit', () => {
-      if (this.#process === child) this.#process = undefined;
+    const properties = join(this.#config.folder, 'server.properties');
+    const started = await this.#run(['kafka.Kafka', properties], (text) => {
+      this.#log.push(...text.split('\n').filter((line) => line !== ''));
+      this.#log.splice(0, this.#log.length - 200);
     });
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#log.push(...text.split('\n').filter((line) => line !== ''));
-        this.#log.splice(0, this.#log.length - 200);
-      });
-      (stream as unknown as { unref?(): void } | null)?.unref?.();
-    }
-    child.unref();
-    await Promise.race([
-      once(child, 'spawn'),
-      once(child, 'error').then(([error]) => {
-        throw new KafkaUnavailableError('java does not run here', error);
-      }),
-    ]);
-    await writeFile(join(this.#config.folder, 'pid'), `${child.pid}\n${this.#name}\n`);
+    this.#process = started.process;
+    started.ended.then(() => {
+      if (this.#process === started.process) this.#process = undefined;
+    });
   }
 
   /** SIGKILLs it, as a crash does. What it had acknowledged is with the operating system. */
@@ -140,14 +120,12 @@ export class KafkaNode {
 
   /** SIGSTOPs it: connections stay open, and nothing answers. */
   async pause(): Promise<void> {
-    await this.#signal('SIGSTOP');
-    const { pid } = this;
-    if (pid !== undefined && this.#config.files.java !== undefined) await stopped(pid);
+    await this.#process?.signal('SIGSTOP');
   }
 
   /** Lets it go on after {@link pause}. */
   async resume(): Promise<void> {
-    await this.#signal('SIGCONT');
+    await this.#process?.signal('SIGCONT');
   }
 
   /** Kills it for good. */
@@ -181,88 +159,41 @@ export class KafkaNode {
     const text = Object.entries(properties).map(([name, value]) => `${name}=${value}\n`);
     await writeFile(join(folder, 'server.properties'), text.join(''));
     await writeFile(join(folder, 'log4j2.properties'), LOG);
-    const child = this.#spawn([
-      'kafka.tools.StorageTool',
-      'format',
-      '--cluster-id',
-      clusterId,
-      '--config',
-      join(folder, 'server.properties'),
-    ]);
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (chunk: string) => {
-        output += chunk;
-      });
-    }
-    const [code] = await once(child, 'close').catch((error: unknown) => {
-      throw new KafkaUnavailableError('java does not run here', error);
-    });
+    const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId] as const;
+    const { process: formatting } = await this.#run(
+      [...format, '--config', join(folder, 'server.properties')],
+      (text) => {
+        output += text;
+      },
+    );
+    const code = await formatting.exit();
     if (code !== 0) throw new KafkaUnavailableError(`formatting node ${id} failed:\n${output}`);
   }
 
-  #spawn(main: readonly string[]): ChildProcess {
-    const { files, folder, clusterId, id } = this.#config;
+  async #run(
+    main: readonly [string, ...string[]],
+    onOutput: (text: string) => void,
+  ): Promise<{ process: KafkaProcess; ended: Promise<void> }> {
+    const { folder, runtime } = this.#config;
     const options = [
       ...JVM,
       `-Djava.io.tmpdir=${folder}`,
       `-Dlog4j2.configurationFile=${join(folder, 'log4j2.properties')}`,
     ];
-    // Away from the terminal's Ctrl-C; the cluster's watchdog takes care of the end.
-    const how: SpawnOptions = { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], detached: true };
-    if (files.java !== undefined) {
-      return spawn(files.java, [...options, '-cp', files.classPath, ...main], how);
-    }
-    this.#name = `resil-${clusterId}-${id}-${this.#starts}`;
-    const identity = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
-    const where = ['--network', 'host', '-v', `${folder}:${folder}`, '--user', identity];
-    const image = ['--entrypoint', 'java', `apache/kafka:${kafkaVersion}`];
-    return spawn(
-      'docker',
-      ['run', '--rm', '--name', this.#name, ...where, ...image, ...options].concat(
-        ['-cp', '/opt/kafka/libs/*'],
-        main,
-      ),
-      how,
-    );
+    let onExit!: () => void;
+    const ended = new Promise<void>((resolve) => {
+      onExit = resolve;
+    });
+    return { process: await runtime.start({ main, options, folder, onOutput, onExit }), ended };
   }
 
   async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    const child = this.#process;
-    if (child === undefined) return;
-    child.ref();
-    const exited = once(child, 'exit');
-    await this.#signal(signal);
+    const running = this.#process;
+    if (running === undefined) return;
+    const exited = running.exit();
+    await running.signal(signal);
     await exited;
     this.#process = undefined;
-  }
-
-  async #signal(signal: NodeJS.Signals): Promise<void> {
-    const child = this.#process;
-    if (child === undefined) return;
-    if (this.#config.files.java !== undefined) {
-      child.kill(signal);
-      return;
-    }
-    if (signal === 'SIGSTOP') await run('docker', ['pause', this.#name]);
-    else if (signal === 'SIGCONT') await run('docker', ['unpause', this.#name]);
-    else await run('docker', ['kill', '--signal', signal, this.#name]).catch(() => sleep(0));
-  }
-}
-
-/** A thread stops when it is looked at next: on a busy machine, one may still answer a request before. */
-async function stopped(pid: number): Promise<void> {
-  for (let tries = 0; tries < 500; tries += 1) {
-    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-    const states = await Promise.all(
-      threads.map(async (thread) => {
-        const line = await readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8').catch(() => ') T');
-        return line.slice(line.lastIndexOf(')') + 2)[0];
-      }),
-    );
-    if (threads.length > 0 && states.every((state) => state === 'T')) return;
-    await sleep(10);
-    // No /proc: nothing to look at but the clock.
-    if (threads.length === 0 && tries === 10) return;
   }
 }

@@ -5,20 +5,21 @@
  * Where it comes from: `KAFKA_BROKERS` if set (then nothing can be killed), else Docker if an engine
  * answers, else Java and Maven.
  *
- * Nothing survives the process that started it.
+ * Nothing survives the process that started it, however that ends: neither nodes nor their folder.
  */
-import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Admin, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
-import { KafkaUnavailableError, kafkaFiles, kafkaVersion } from './kafka-files.js';
+import { type Admin, Kafka, type KafkaConfig, type KafkaMessage, logLevel } from 'kafkajs';
 import { KafkaNode, type KafkaPorts } from './kafka-node.js';
-import { releaseWatchdog, watchOver } from './watchdog.js';
+import { KafkaUnavailableError, kafkaVersion } from './kafka-process.js';
+import { kafkaRuntime } from './kafka-runtime.js';
+import { readTopic } from './kafka-topic.js';
+import { FolderOnLeash } from './leash.js';
 
 /** What a cluster can be started with. */
 export interface KafkaOptions {
@@ -38,11 +39,10 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   const given = process.env.KAFKA_BROKERS;
   if (given !== undefined && given !== '') return new KafkaCluster(given.split(','), [], undefined);
   const progress = options.onProgress ?? (() => {});
-  const files = await kafkaFiles(progress);
+  const runtime = await kafkaRuntime(progress);
   const count = options.nodes ?? 1;
   progress(`starting Apache Kafka ${kafkaVersion} (${count} node${count === 1 ? '' : 's'})`);
-  const folder = await mkdtemp(join(tmpdir(), 'resil-kafka-'));
-  const watchdog = watchOver(folder);
+  const leash = new FolderOnLeash(await mkdtemp(join(tmpdir(), 'resil-kafka-')));
   const ports = await freePorts(count);
   const voters = ports.map(({ controller }, i) => `${i + 1}@127.0.0.1:${controller}`).join(',');
   const clusterId = randomBytes(16).toString('base64url').replace(/^-/, 'k');
@@ -50,9 +50,9 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
     ports.map((own, index) =>
       KafkaNode.create({
         id: index + 1,
-        files,
+        runtime,
         clusterId,
-        folder: join(folder, `node-${index + 1}`),
+        folder: join(leash.folder, `node-${index + 1}`),
         ports: own,
         voters,
         settings: { ...settingsFor(count), ...options.settings },
@@ -63,7 +63,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   const cluster = new KafkaCluster(
     nodes.map((node) => node.address),
     nodes,
-    { folder, watchdog },
+    leash,
   );
   try {
     for (const one of made) if (one.status === 'rejected') throw one.reason;
@@ -82,17 +82,13 @@ export class KafkaCluster {
   readonly brokers: string[];
   /** The nodes, in the order of their ids; none if the cluster is somebody else's. */
   readonly nodes: readonly KafkaNode[];
-  readonly #own: { readonly folder: string; readonly watchdog: ChildProcess } | undefined;
+  readonly #leash: FolderOnLeash | undefined;
 
   /** Use {@link startKafka}. */
-  constructor(
-    brokers: string[],
-    nodes: readonly KafkaNode[],
-    own: { readonly folder: string; readonly watchdog: ChildProcess } | undefined,
-  ) {
+  constructor(brokers: string[], nodes: readonly KafkaNode[], leash: FolderOnLeash | undefined) {
     this.brokers = brokers;
     this.nodes = nodes;
-    this.#own = own;
+    this.#leash = leash;
   }
 
   /** The node with this id. */
@@ -153,6 +149,12 @@ export class KafkaCluster {
     }
   }
 
+  /** Everything in a topic, committed messages only, by partition and in order. Waits until it is whole. */
+  async read(topic: string): Promise<Map<number, KafkaMessage[]>> {
+    await this.ready([topic]);
+    return readTopic(this.client(), topic);
+  }
+
   /** Starts every node that is down, lets frozen ones go on, takes the faults off the proxies, and waits. */
   async heal(topics: readonly string[] = []): Promise<void> {
     for (const node of this.nodes) {
@@ -166,10 +168,7 @@ export class KafkaCluster {
   /** Kills it for good and removes its data. */
   async close(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.close()));
-    const own = this.#own;
-    if (own === undefined) return;
-    await releaseWatchdog(own.watchdog);
-    await rm(own.folder, { recursive: true, force: true });
+    await this.#leash?.remove();
   }
 
   async #complete(count: number, topics: readonly string[]): Promise<boolean> {

@@ -81,21 +81,27 @@ describe('startPostgres', () => {
     }
   });
 
-  it('does not outlive the process that started it', async () => {
+  it.each([
+    ['', ''],
+    [', even frozen, nor do its backends', 'await server.pause();'],
+  ])('does not outlive the process that started it%s', async (_, before) => {
     // What was built: a child of plain Node can't run the sources.
-    const entry = new URL('../dist/index.js', import.meta.url).href;
+    const built = (file: string): string => new URL(`../dist/${file}`, import.meta.url).href;
     const script = `
-      const { startPostgres } = await import(${JSON.stringify(entry)});
+      const { startPostgres } = await import('${built('index.js')}');
+      const { childrenOf } = await import('${built('process-tree.js')}');
       const server = await startPostgres();
-      process.stdout.write(String(server.pid) + '\\n', () => process.kill(process.pid, 'SIGKILL'));`;
+      const pids = [server.pid, ...(await childrenOf(server.pid))];
+      ${before}
+      process.stdout.write(pids.join(' '), () => process.kill(process.pid, 'SIGKILL'));`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
     let written = '';
     child.stdout.on('data', (chunk) => {
       written += chunk;
     });
     await once(child, 'close');
-    const pid = Number(written);
-    expect(pid).toBeGreaterThan(0);
-    expect(await gone([pid], 20_000)).toEqual([]);
+    const pids = written.split(' ').map(Number);
+    expect(pids.length).toBeGreaterThan(3);
+    expect(await gone(pids, 20_000)).toEqual([]);
   });
 });

@@ -7,14 +7,14 @@
  * takes nothing from there. `fsync` is off: it guards against the loss of the machine, which no test
  * causes, and costs most of the time.
  *
- * Nothing survives the process that started it: a small shell waits for the end of a pipe that
- * closes when this process ends, however it ends, then stops the server and removes its folder.
+ * Nothing survives the process that started it, however that ends: neither the server nor its folder.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, cp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { type Ending, FolderOnLeash, spawnOnLeash } from './leash.js';
 import {
   identity,
   ownFolder,
@@ -51,20 +51,16 @@ const STOP_SIGNAL: Readonly<Record<StopMode, NodeJS.Signals>> = {
   immediate: 'SIGQUIT',
 };
 
-/** Stops the server whose folder is $1 once the pipe on stdin is closed, and removes the folder. */
-const WATCHDOG = `
-trap '' INT TERM HUP
-cat >/dev/null
-pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
-if [ -n "$pid" ]; then
-  kill -CONT "$pid" 2>/dev/null
-  kill -QUIT "$pid" 2>/dev/null
-  n=0
-  while kill -0 "$pid" 2>/dev/null && [ $n -lt 80 ]; do sleep 0.1; n=$((n+1)); done
-  kill -KILL "$pid" 2>/dev/null
-fi
-rm -rf "$1"
-`;
+/**
+ * At once, with all backends: those of a postmaster that was killed would go on while they are frozen.
+ * It kills them itself after five seconds.
+ */
+const QUIT: Ending = `
+kill -CONT "$pid"
+kill -QUIT "$pid"
+n=0
+while kill -0 "$pid" && [ $n -lt 80 ]; do sleep 0.1; n=$((n+1)); done
+kill -KILL "$pid"`;
 
 /** Starts a server and gives it back when it takes connections. Throws `PostgresUnavailableError` where there can be none. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
@@ -92,7 +88,7 @@ export class PostgresServer {
   readonly #log: string[] = [];
   #port = 0;
   #process: ChildProcess | undefined;
-  #watchdog: ChildProcess | undefined;
+  readonly #leash: FolderOnLeash;
   #frozen: number[] = [];
 
   /** Use {@link startPostgres}. */
@@ -100,6 +96,7 @@ export class PostgresServer {
     this.#files = files;
     this.#folder = folder;
     this.#options = options;
+    this.#leash = new FolderOnLeash(folder);
   }
 
   /** The port; it stays the same when the server is started again. */
@@ -143,14 +140,6 @@ export class PostgresServer {
     }
     if (this.#options.standbyOf !== undefined) await writeFile(join(data, 'standby.signal'), '');
     if (this.#files.user !== undefined) await own(data, this.#files.user);
-    // In a session of its own, so that a Ctrl-C meant for the tests doesn't reach it.
-    this.#watchdog = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', this.#folder], {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      detached: true,
-    });
-    this.#watchdog.stdin?.on('error', () => {});
-    this.#watchdog.unref();
-    (this.#watchdog.stdin as unknown as { unref?(): void } | null)?.unref?.();
   }
 
   /** Starts it (again), on the same port, and waits until it takes connections. */
@@ -221,15 +210,7 @@ export class PostgresServer {
   async close(): Promise<void> {
     this.resume();
     await this.stop('immediate');
-    const watchdog = this.#watchdog;
-    this.#watchdog = undefined;
-    if (watchdog === undefined || watchdog.exitCode !== null) {
-      await rm(this.#folder, { recursive: true, force: true });
-      return;
-    }
-    const exited = exitOf(watchdog);
-    watchdog.stdin?.end();
-    await exited;
+    await this.#leash.remove();
   }
 
   async #launch(): Promise<void> {
@@ -253,13 +234,12 @@ export class PostgresServer {
       ...settings,
     };
     const values = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    const child = spawn(this.#files.postgres, ['-D', join(this.#folder, 'data'), ...values], {
+    const command = [this.#files.postgres, '-D', join(this.#folder, 'data'), ...values] as const;
+    const child = spawnOnLeash(command, QUIT, {
       ...identity(this.#files.user),
       env: serverEnvironment,
       cwd: this.#folder,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      // Away from the terminal's Ctrl-C; the watchdog takes care of the end.
-      detached: true,
+      stdout: 'ignore',
     });
     this.#process = child;
     this.#log.length = 0;

@@ -2,14 +2,14 @@
  * A Prometheus of one's own: the real server in a process of its own, on a port of its own, that scrapes
  * what it is told and evaluates the rules that it is given. Nothing survives the process that started it.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FolderOnLeash, KILL, spawnOnLeash } from './leash.js';
 import { PrometheusUnavailableError, prometheusFiles } from './prometheus-files.js';
-import { releaseWatchdog, watchOver } from './watchdog.js';
 
 /** What a Prometheus can be started with. */
 export interface PrometheusOptions {
@@ -51,10 +51,9 @@ const START_TIMEOUT = 60_000;
 export async function startPrometheus(options: PrometheusOptions = {}): Promise<PrometheusServer> {
   const { targets = [], rules = [], interval = 200, onProgress = () => {} } = options;
   const { prometheus } = await prometheusFiles(onProgress);
-  const folder = await mkdtemp(join(tmpdir(), 'resil-prometheus-'));
-  const home = join(folder, 'server');
+  const leash = new FolderOnLeash(await mkdtemp(join(tmpdir(), 'resil-prometheus-')));
+  const home = join(leash.folder, 'server');
   await mkdir(home);
-  const watchdog = watchOver(folder);
   const ruleFiles = rules.map((_, index) => join(home, `rules-${index}.yml`));
   for (const [index, text] of rules.entries()) await writeFile(ruleFiles[index] as string, text);
   const config = {
@@ -63,9 +62,9 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
     scrape_configs: [{ job_name: 'resil', static_configs: [{ targets: [...targets] }] }],
   };
   await writeFile(join(home, 'prometheus.yml'), JSON.stringify(config));
-  const child = spawn(
-    prometheus,
+  const child = spawnOnLeash(
     [
+      prometheus,
       `--config.file=${join(home, 'prometheus.yml')}`,
       `--storage.tsdb.path=${join(home, 'data')}`,
       '--web.listen-address=127.0.0.1:0',
@@ -73,18 +72,11 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
       '--query.lookback-delta=10s',
       '--rules.alert.resend-delay=1s',
     ],
-    // Away from the terminal's Ctrl-C; the watchdog takes care of the end.
-    { cwd: home, stdio: ['ignore', 'ignore', 'pipe'], detached: true },
+    KILL,
+    { cwd: home, stdout: 'ignore' },
   );
-  const server = new PrometheusServer(child, watchdog);
+  const server = new PrometheusServer(child, leash);
   try {
-    await Promise.race([
-      once(child, 'spawn'),
-      once(child, 'error').then(([error]) => {
-        throw new PrometheusUnavailableError('its binary does not run here', error);
-      }),
-    ]);
-    await writeFile(join(home, 'pid'), `${child.pid}\n\n`);
     await server.ready();
   } catch (error) {
     await server.close();
@@ -108,14 +100,14 @@ export async function promtool(args: readonly string[], cwd?: string): Promise<P
 /** A running Prometheus. `close()` it at the end. */
 export class PrometheusServer {
   readonly #child: ChildProcess;
-  readonly #watchdog: ChildProcess;
+  readonly #leash: FolderOnLeash;
   readonly #log: string[] = [];
   #url = '';
 
   /** Use {@link startPrometheus}. */
-  constructor(child: ChildProcess, watchdog: ChildProcess) {
+  constructor(child: ChildProcess, leash: FolderOnLeash) {
     this.#child = child;
-    this.#watchdog = watchdog;
+    this.#leash = leash;
     child.unref();
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     (child.stderr as unknown as { unref?(): void } | null)?.unref?.();
@@ -192,13 +184,14 @@ export class PrometheusServer {
 
   /** Kills it and removes its data. */
   async close(): Promise<void> {
-    await releaseWatchdog(this.#watchdog);
-    if (this.#child.pid === undefined || this.#child.exitCode !== null) return;
-    if (this.#child.signalCode !== null) return;
-    const gone = once(this.#child, 'exit');
-    this.#child.ref();
-    this.#child.kill('SIGKILL');
-    await gone;
+    const child = this.#child;
+    if (child.exitCode === null && child.signalCode === null) {
+      child.ref();
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    }
+    await this.#leash.remove();
   }
 
   async #ask<T>(path: string): Promise<T> {

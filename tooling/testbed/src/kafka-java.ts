@@ -1,64 +1,82 @@
 /**
- * What Apache Kafka needs on this machine: a Java runtime, and the broker with its dependencies from
- * Maven Central, fetched once by Maven into a cache outside the tree.
+ * Kafka's programs on this machine's own Java: the broker with its dependencies comes from Maven Central,
+ * fetched once by Maven into a cache outside the tree.
  */
 import { execFile } from 'node:child_process';
-import { access, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { cacheFolder } from './cache-folder.js';
+import {
+  type KafkaProcess,
+  type KafkaProgram,
+  type KafkaRuntime,
+  KafkaUnavailableError,
+  kafkaVersion,
+} from './kafka-process.js';
+import { KILL, spawnOnLeash } from './leash.js';
 
 const run = promisify(execFile);
 
-/** Version of Apache Kafka. */
-export const kafkaVersion = '4.3.1';
 const OLDEST_JAVA = 17;
 /** Longest time that Maven gets to fetch, in ms. */
 const FETCH_TIMEOUT = 300_000;
 
-/** What a node is started from. */
-export interface KafkaFiles {
-  /** The `java` to run; `undefined` where nodes run in Docker. */
-  readonly java: string | undefined;
-  /** Class path of the broker. */
-  readonly classPath: string;
-}
-
-/** No broker can be had on this machine. The message says why, and what to do. */
-export class KafkaUnavailableError extends Error {
-  constructor(reason: string, cause?: unknown) {
-    super(`Apache Kafka can't be started: ${reason}`, cause === undefined ? undefined : { cause });
-    this.name = 'KafkaUnavailableError';
-  }
-}
-
-let files: Promise<KafkaFiles> | undefined;
-
-/** Finds or fetches the files; done once per process, shared between processes. */
-export function kafkaFiles(onProgress: (message: string) => void): Promise<KafkaFiles> {
-  files ??= prepare(onProgress).catch((error: unknown) => {
-    files = undefined;
-    throw error;
-  });
-  return files;
-}
-
-/** Whether a Docker engine that shares the host's network answers. Elsewhere than on Linux it doesn't. */
-export async function dockerAnswers(): Promise<boolean> {
-  if (process.platform !== 'linux') return false;
-  return run('docker', ['version', '--format', '{{.Server.Version}}'], { timeout: 5_000 }).then(
-    ({ stdout }) => stdout.trim() !== '',
-    () => false,
-  );
-}
-
-async function prepare(onProgress: (message: string) => void): Promise<KafkaFiles> {
-  if (process.platform === 'win32') {
-    throw new KafkaUnavailableError('Windows has no SIGSTOP and SIGKILL; use WSL');
-  }
-  if (await dockerAnswers()) return { java: undefined, classPath: '' };
+/** Finds Java, and finds or fetches the broker. */
+export async function javaRuntime(onProgress: (message: string) => void): Promise<KafkaRuntime> {
   const java = await findJava();
-  return { java, classPath: join(await fetched(onProgress), '*') };
+  const classPath = join(await fetched(onProgress), '*');
+  return {
+    kind: 'java',
+    start: async (program) => launch(java, classPath, program),
+  };
+}
+
+function launch(java: string, classPath: string, program: KafkaProgram): KafkaProcess {
+  const { main, options, folder, onOutput, onExit } = program;
+  const child = spawnOnLeash([java, ...options, '-cp', classPath, ...main], KILL, {
+    cwd: folder,
+    stdout: 'pipe',
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', onOutput);
+    (stream as Socket | null)?.unref();
+  }
+  // All of its output is there by then.
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  exited.then(onExit, onExit);
+  child.unref();
+  return {
+    pid: child.pid,
+    signal: async (signal) => {
+      child.kill(signal);
+      if (signal === 'SIGSTOP' && child.pid !== undefined) await stopped(child.pid);
+    },
+    exit: () => {
+      child.ref();
+      return exited;
+    },
+  };
+}
+
+/** A thread stops when it is looked at next: on a busy machine, one may still answer a request before. */
+async function stopped(pid: number): Promise<void> {
+  for (let tries = 0; tries < 500; tries += 1) {
+    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+    const states = await Promise.all(
+      threads.map(async (thread) => {
+        const line = await readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8').catch(() => ') T');
+        return line.slice(line.lastIndexOf(')') + 2)[0];
+      }),
+    );
+    if (threads.length > 0 && states.every((state) => state === 'T')) return;
+    await sleep(10);
+    // No /proc: nothing to look at but the clock.
+    if (threads.length === 0 && tries === 10) return;
+  }
 }
 
 const REMEDY = `set KAFKA_BROKERS to a cluster's addresses, start Docker, or install Java ${OLDEST_JAVA} or newer and Maven (Debian: apt-get install openjdk-17-jre-headless maven)`;
