@@ -57,6 +57,17 @@ const OWN_TIMEOUT_MARGIN = 25;
 /** Names of resolvers, which a peer's address doesn't begin with: the call was not given a connection. */
 const UNRESOLVED = /^(?:dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):/;
 
+let partResolve: (message: unknown) => void;
+let partReject: (error: unknown) => void;
+/** Shared by all attempts, so that a promise costs no closure; a promise calls it before its constructor returns. */
+const captureParts = (
+  resolve: (message: unknown) => void,
+  reject: (error: unknown) => void,
+): void => {
+  partResolve = resolve;
+  partReject = reject;
+};
+
 /** A call at the host. */
 export class Attempt implements InterceptingListener {
   readonly #owner: AttemptOwner;
@@ -92,10 +103,9 @@ export class Attempt implements InterceptingListener {
     } else if (call.deadline !== Infinity) deadline = toWall(call.clock, call.deadline);
     const host = nextCall(withDeadline(options, deadline));
     this.#host = host;
-    const result = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    const result = new Promise(captureParts);
+    this.#resolve = partResolve;
+    this.#reject = partReject;
     const metadata = owner.metadataFor(call);
     if (owner.unconnected && call.deadline !== Infinity) waitForReady(metadata);
     owner.unconnected = false;

@@ -22,6 +22,8 @@ import type { StreamProgress } from './stream-guard.js';
 /** How many attempts were made before, for the server (gRFC A6). */
 const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts';
 
+const NONE: readonly Attempt[] = [];
+
 /** A unary call or a server stream. */
 export class ReplayableCall extends GuardedCall implements HostCall, AttemptOwner, StreamProgress {
   readonly streaming: boolean;
@@ -30,7 +32,7 @@ export class ReplayableCall extends GuardedCall implements HostCall, AttemptOwne
   unconnected = false;
   #running = false;
   /** The attempts that were made, the latest last. */
-  readonly #attempts: Attempt[] = [];
+  #attempts: readonly Attempt[] = NONE;
   /** What the host threw; it goes to the caller if the caller is still there. */
   #thrown: { readonly error: unknown } | undefined;
   /** The stream that the caller reads: the host's, or one made of a fallback's answer. */
@@ -150,7 +152,8 @@ export class ReplayableCall extends GuardedCall implements HostCall, AttemptOwne
 
   #attempt(call: Call): Promise<unknown> {
     const attempt = new Attempt(this, call);
-    this.#attempts.push(attempt);
+    // Mostly the only one: an array that is written down has no room to grow, one that grew has.
+    this.#attempts = this.#attempts === NONE ? [attempt] : [...this.#attempts, attempt];
     try {
       return attempt.start();
     } catch (error) {

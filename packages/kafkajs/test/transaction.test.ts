@@ -22,7 +22,9 @@ describeKafka('transactions', { nodes: 1 }, (lab) => {
       return 7;
     });
     expect(result).toBe(7);
-    expect((await lab.values(topic)).sort()).toEqual(['a', 'b', 'c']);
+    // The coordinator answers before the partitions have heard of the commit.
+    const committed = async (): Promise<string[]> => (await lab.values(topic)).sort();
+    await expect.poll(committed, { timeout: 20_000 }).toEqual(['a', 'b', 'c']);
   });
 
   it('abort when fn throws, without a second run', async () => {
