@@ -141,6 +141,31 @@ export type BulkheadEvent =
     };
 
 /**
+ * Why a thread of a pool ended: its task took too long or was aborted, it ended by itself, it could not
+ * load its module, it had nothing to do, or the pool was closed.
+ */
+export type WorkerEndReason =
+  | 'timeout'
+  | 'aborted'
+  | 'crashed'
+  | 'load-failed'
+  | 'idle'
+  | 'closed';
+
+/** What becomes of the threads of a pool. `threads` is how many there are then. */
+export type WorkerEvent =
+  | { readonly type: 'worker.started'; readonly strategy: string; readonly threads: number }
+  | {
+      readonly type: 'worker.ended';
+      readonly strategy: string;
+      readonly reason: WorkerEndReason;
+      readonly threads: number;
+      readonly exitCode: number;
+      /** What ended it, if an error did. */
+      readonly error?: unknown;
+    };
+
+/**
  * Why a rate limiter refused a call: nobody more may wait, its turn is further away than it may wait, its
  * turn comes after its deadline, it was aborted while it waited, or the process is about to end.
  */
@@ -360,7 +385,8 @@ export type ResilienceEventInput =
   | CoalesceEvent
   | CacheEvent
   | EndpointEvent
-  | ConsumerEvent;
+  | ConsumerEvent
+  | WorkerEvent;
 
 /** Everything that happens in a pipeline. */
 export type ResilienceEvent = ResilienceEventInput & ResilienceEventBase;

@@ -116,6 +116,8 @@ export type {
   RetryStopReason,
   ThrottleEvent,
   TimeoutEvent,
+  WorkerEndReason,
+  WorkerEvent,
 } from './events.js';
 export { Failover, failover } from './failover.js';
 export { type FailoverOptions, failoverDefaults } from './failover-options.js';

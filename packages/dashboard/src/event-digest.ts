@@ -30,6 +30,7 @@ const QUIET: ReadonlySet<string> = new Set([
   'hedge.started',
   'hedge.lost',
   'coalesce.joined',
+  'worker.started',
 ]);
 
 /** Fields that are told; all others, the error above all, are not. */

@@ -66,6 +66,7 @@ export type InstrumentId =
   | 'concurrencyInUse'
   | 'concurrencyLimit'
   | 'consumerChanges'
+  | 'threadChanges'
   | 'dependencyInfo'
   | 'ejections'
   | 'endpointChanges'
@@ -335,6 +336,13 @@ export const instruments: { readonly [Id in InstrumentId]: Instrument } = Object
     unit: '{transition}',
     description: 'Times that too few endpoints were left, or enough again.',
     attributes: ['resil.strategy', 'resil.state'],
+  },
+  threadChanges: {
+    name: 'resil.worker.transitions',
+    kind: 'counter',
+    unit: '{transition}',
+    description: 'Threads of a worker pool that were started or ended, and why they ended.',
+    attributes: ['resil.strategy', 'resil.state', 'resil.reason'],
   },
   consumerChanges: {
     name: 'resil.consumer.transitions',

@@ -60,6 +60,8 @@ export const logLevels: LogLevels = Object.freeze<LogLevels>({
   'consumer.resumed': 'info',
   'message.retried': 'warn',
   'message.dead-lettered': 'error',
+  'worker.started': 'debug',
+  'worker.ended': 'info',
 });
 
 /** What happened, in words. */
@@ -112,4 +114,6 @@ export const phrases: { readonly [Type in ResilienceEventType]: string } = {
   'consumer.resumed': 'partition resumed',
   'message.retried': 'message sent to a retry topic',
   'message.dead-lettered': 'message sent to a dead-letter topic',
+  'worker.started': 'thread started',
+  'worker.ended': 'thread ended',
 };

@@ -108,6 +108,10 @@ const measures: { readonly [Type in ResilienceEventType]: Measure<Type> } = {
     to.count('consumerChanges', event, [event.strategy, event.name, 'resumed', undefined]),
   'message.retried': sentOn('retried'),
   'message.dead-lettered': sentOn('dead-lettered'),
+  'worker.started': (event, to) =>
+    to.count('threadChanges', event, [event.strategy, 'started', undefined]),
+  'worker.ended': (event, to) =>
+    to.count('threadChanges', event, [event.strategy, 'ended', event.reason]),
 };
 
 function ended(outcome: 'failed' | 'rejected') {

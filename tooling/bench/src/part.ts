@@ -9,6 +9,7 @@ import { patterns } from './parts/patterns.js';
 import { pgAdapter } from './parts/pg-adapter.js';
 import { refusal } from './parts/refusal.js';
 import { soak } from './parts/soak.js';
+import { worker } from './parts/worker.js';
 import type { PartReport } from './report.js';
 
 /** Says what is being done. */
@@ -24,6 +25,7 @@ export const coreParts: Readonly<Record<string, Part>> = {
   refusal,
   failure,
   deadlines,
+  worker,
   soak,
 };
 

@@ -75,6 +75,7 @@ const USUAL: ReadonlySet<string> = new Set([
   'cache.miss',
   'cache.stored',
   'coalesce.joined',
+  'worker.started',
   'hedge.started',
   'hedge.won',
   'hedge.lost',

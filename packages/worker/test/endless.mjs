@@ -1,0 +1,3 @@
+// A module that never has been loaded.
+
+for (;;);
