@@ -66,7 +66,6 @@ export type InstrumentId =
   | 'concurrencyInUse'
   | 'concurrencyLimit'
   | 'consumerChanges'
-  | 'threadChanges'
   | 'dependencyInfo'
   | 'ejections'
   | 'endpointChanges'
@@ -86,6 +85,7 @@ export type InstrumentId =
   | 'refusals'
   | 'retriesExhausted'
   | 'retryDelay'
+  | 'threadChanges'
   | 'throttleRatio'
   | 'timeouts';
 

@@ -9,6 +9,7 @@ import {
   type Guard,
   jsonRecord,
   type LayerDescription,
+  pipeline,
 } from '@resil/core';
 import { WorkerPoolClosedError } from './errors.js';
 import type { CheckedOptions } from './options.js';
@@ -98,7 +99,7 @@ export class ThreadPermits implements Guard<ThreadPermit> {
 
   /** As a layer of a pipeline that is drained: sends away who waits, and lets nobody wait any more. */
   drain(): void {
-    this.#bulkhead.drain();
+    pipeline(this.#bulkhead).drain();
   }
 
   /** Lets nobody in any more. Fulfilled when nobody runs or waits. */
