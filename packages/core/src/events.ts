@@ -144,13 +144,7 @@ export type BulkheadEvent =
  * Why a thread of a pool ended: its task took too long or was aborted, it ended by itself, it could not
  * load its module, it had nothing to do, or the pool was closed.
  */
-export type WorkerEndReason =
-  | 'timeout'
-  | 'aborted'
-  | 'crashed'
-  | 'load-failed'
-  | 'idle'
-  | 'closed';
+export type WorkerEndReason = 'timeout' | 'aborted' | 'crashed' | 'load-failed' | 'idle' | 'closed';
 
 /** What becomes of the threads of a pool. `threads` is how many there are then. */
 export type WorkerEvent =
