@@ -7,6 +7,7 @@ import { circuitBreaker } from './circuit-breaker.js';
 import { reportErrorsTo } from './emitter.js';
 import { Failover, failover } from './failover.js';
 import { type FailoverOptions, failoverDefaults } from './failover-options.js';
+import { keyed } from './keyed.js';
 import { pipeline } from './pipeline.js';
 import { retry } from './retry.js';
 import { standard } from './standard.js';
@@ -521,6 +522,68 @@ describe('failover', () => {
     });
   });
 
+  describe('admit', () => {
+    const endpoints = inOrder('a', 'b');
+
+    it('tells the endpoint, and goes through its own guards and timeouts alone', async () => {
+      const breakers = new Map(
+        endpoints.map(({ target }) => [target, circuitBreaker({ failureThreshold: 1, clock })]),
+      );
+      const { calls, layer } = benchOf(
+        {
+          endpoints,
+          layers: ({ name }) => [again(3), breakers.get(name) as never, timeout({ duration: 50 })],
+        },
+        3,
+      );
+      const first = await calls.admit();
+      expect(first.call.endpoint?.name).toBe('a');
+      expect(layer.endpointOf(first.call)?.target).toBe('a');
+      expect(first.call.remaining()).toBe(50);
+      expect(layer.endpoints[0]?.running).toBe(1);
+      first.settle({ ok: false, error: down });
+      await clock.advance(0);
+      expect(layer.endpoints[0]?.running).toBe(0);
+      expect(breakers.get('a')?.state).toBe('open');
+      // Its circuit is open: the next one lets the call in.
+      const second = await calls.admit();
+      expect(second.call.endpoint?.name).toBe('b');
+      second.settle({ ok: true, value: 1 });
+      await clock.advance(0);
+      expect(breakers.get('b')?.state).toBe('closed');
+    });
+
+    it('counts for outlier ejection, and runs nothing again whatever moveOn says', async () => {
+      const { calls, layer } = benchOf({
+        endpoints,
+        outlierDetection: { failureThreshold: 2, maxEjectionRatio: 0.5 },
+        moveOn: () => true,
+      });
+      const recorder = recordEvents(calls);
+      for (let call = 0; call < 2; call++) {
+        const { settle } = await calls.admit();
+        settle({ ok: false, error: down });
+        await clock.advance(0);
+      }
+      expect(layer.endpoints.map(({ state, running }) => [state, running])).toEqual([
+        ['ejected', 0],
+        ['available', 0],
+      ]);
+      expect(recorder.of('endpoint.skipped')).toEqual([]);
+      expect((await calls.admit()).call.endpoint?.name).toBe('b');
+    });
+
+    it('is refused when the guards of all refuse', async () => {
+      const { calls } = benchOf({
+        endpoints,
+        layers: () => [bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 0 })],
+      });
+      await calls.admit();
+      await calls.admit();
+      await expect(calls.admit()).rejects.toMatchObject({ code: 'RESIL_BULKHEAD_FULL' });
+    });
+  });
+
   describe('panic', () => {
     it('uses all endpoints when too few are available, and tells when it begins and ends', async () => {
       const { layer, calls } = benchOf({
@@ -540,6 +603,38 @@ describe('failover', () => {
       await clock.advance(40_000);
       await calls.execute(operation);
       expect(recorder.of('failover.recovered')).toMatchObject([{ available: 4 }]);
+    });
+
+    it('of calls that may go to some endpoints says nothing of calls that may go to others', async () => {
+      const { layer, calls } = benchOf({
+        endpoints: ['a', 'b'],
+        outlierDetection: { failureThreshold: 1, maxEjectionRatio: 0.5 },
+        rank: ({ name }, call) => (call.name === undefined || call.name === name ? 0 : Infinity),
+      });
+      const { operation } = service('a');
+      const recorder = recordEvents(layer);
+      const told = () =>
+        recorder.events
+          .filter(({ type }) => type.startsWith('failover.'))
+          .map(({ type, name }) => [type, name]);
+      await calls.execute(operation, { name: 'a' }).catch(() => {});
+      expect(layer.endpoints[0]?.state).toBe('ejected');
+      for (let call = 0; call < 3; call++) {
+        await calls.execute(operation, { name: 'a' }).catch(() => {});
+        await calls.execute(operation);
+        await calls.execute(operation, { name: 'b' });
+      }
+      expect(told()).toEqual([['failover.panicked', 'a']]);
+      expect(layer.describe().state).toMatchObject({ panicking: true });
+      await clock.advance(3_600_000);
+      await calls.execute(async () => {});
+      expect(told()).toHaveLength(1);
+      await calls.execute(async () => {}, { name: 'a' });
+      expect(told()).toEqual([
+        ['failover.panicked', 'a'],
+        ['failover.recovered', 'a'],
+      ]);
+      expect(layer.describe().state).toMatchObject({ panicking: false });
     });
   });
 
@@ -634,6 +729,85 @@ describe('failover', () => {
       await expect(calls.execute(service().operation)).resolves.toMatch(/a|b/);
       expect(recorder.of('failover.panicked')).toMatchObject([{ available: 0 }]);
       layer.close();
+    });
+
+    it('go on while a pipeline that is not closed holds the failover', async () => {
+      const asked: string[] = [];
+      const layer = failover({ endpoints: ['a'], healthCheck: healthCheck(new Set(), asked) });
+      const first = pipeline({ clock }, layer);
+      const second = pipeline({ clock }, pipeline('inner', layer));
+      await first.execute(async () => {});
+      await clock.advance(1_500);
+      expect(asked).toHaveLength(2);
+      first.close();
+      first.close();
+      first.narrow(() => true).close();
+      await clock.advance(1_000);
+      expect(asked).toHaveLength(3);
+      second.close();
+      await clock.advance(10_000);
+      expect(asked).toHaveLength(3);
+      expect(clock.pending).toBe(0);
+      // Calls still work, and begin nothing.
+      await second.execute(async () => {});
+      await clock.advance(10_000);
+      expect(asked).toHaveLength(3);
+    });
+
+    it('begin again with a new pipeline, and the check of before says nothing then', async () => {
+      const asked: ((answer: boolean) => void)[] = [];
+      const layer = failover({
+        endpoints: ['a'],
+        healthCheck: {
+          checkInterval: 1_000,
+          unhealthyThreshold: 1,
+          check: () => new Promise((resolve) => asked.push(resolve)),
+        },
+      });
+      const first = pipeline({ clock }, layer);
+      await first.execute(async () => {});
+      await clock.advance(0);
+      first.close();
+      const second = pipeline({ clock }, layer);
+      await second.execute(async () => {});
+      await clock.advance(0);
+      expect(asked).toHaveLength(2);
+      asked[0]?.(false);
+      await clock.advance(1_000);
+      expect(layer.endpoints[0]?.state).toBe('available');
+      expect(asked).toHaveLength(2);
+      asked[1]?.(true);
+      await clock.advance(1_000);
+      expect(asked).toHaveLength(3);
+      layer.close();
+      // For good, whoever comes.
+      await pipeline({ clock }, layer).execute(async () => {});
+      await clock.advance(5_000);
+      expect(asked).toHaveLength(3);
+    });
+
+    it('of keyed pipelines end with their key, and with all of them', async () => {
+      const asked: string[] = [];
+      const failoverOf = (key: string) =>
+        failover({ endpoints: [key], healthCheck: healthCheck(new Set(), asked) });
+      const shards = keyed((key) => pipeline({ key, clock }, failoverOf(key)), {
+        maxKeys: 1,
+        clock,
+      });
+      const askedIn = async (duration: number) => {
+        asked.length = 0;
+        await clock.advance(duration);
+        return [...asked];
+      };
+      await shards.execute('a', async () => {});
+      expect(await askedIn(1_000)).toEqual(['a', 'a']);
+      await shards.execute('b', async () => {});
+      expect(await askedIn(1_000)).toEqual(['b', 'b']);
+      shards.close();
+      shards.close();
+      await shards.execute('c', async () => {});
+      expect(await askedIn(5_000)).toEqual([]);
+      expect(clock.pending).toBe(0);
     });
 
     it('that is running is told of close()', async () => {

@@ -10,37 +10,36 @@
  * call goes to stands in `call.endpoint`.
  */
 import type { Call } from './call.js';
-import { CallState, type Trail } from './call-state.js';
+import { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
 import { describeLayer, jsonRecord, type LayerDescription } from './description.js';
 import { Emitter, emitOfLayer, report } from './emitter.js';
-import {
-  type Endpoint,
-  type EndpointStatus,
-  type ResolvedEndpoint,
-  resolveEndpoints,
-} from './endpoint.js';
-import { leastLoadedOfTwo, slowStartShare } from './endpoint-choice.js';
+import { type Endpoint, type EndpointStatus, resolveEndpoints } from './endpoint.js';
+import { leastLoadedOfTwo } from './endpoint-choice.js';
+import { EndpointHealth } from './endpoint-health.js';
+import { Place, type SlowStart, type Way } from './endpoint-place.js';
 import { isRefusal, NoEndpointError } from './errors.js';
-import type { EndpointEvent } from './events.js';
 import { type FailoverOptions, failoverDefaults, failoverRules } from './failover-options.js';
-import { markOf, type ObservedMark } from './guard-mode.js';
 import type { Stage } from './guarded-run.js';
-import { HealthChecks } from './health-checks.js';
 import type { Guard, Layer, LayerOwner, Strategy } from './layer.js';
 import { leavesOf } from './layer-kinds.js';
 import type { Classify, Outcome, SettledOutcome } from './outcome.js';
-import { OutlierDetection, resolveOutlierDetectionOptions } from './outlier-detection.js';
-import { checkLayer, Pipeline } from './pipeline.js';
+import { checkLayer } from './pipeline.js';
 import { type Random, systemRandom } from './random.js';
-import { unregister } from './registry.js';
 import { rejectionOf } from './rejection.js';
 import { SingleLayer } from './single-layer.js';
-import { compile } from './stages.js';
+import { leastTried, noteTry, type Passed, type Ranked, toldOf } from './tried-places.js';
 import { checkOptions, InvalidOptionError } from './validate.js';
 import { verdictOf } from './verdict.js';
 
 type Next = (call: Call) => Promise<unknown>;
+
+/** How calls get to endpoints. */
+interface Route<Target> {
+  wayTo(place: Place<Target>): Way;
+  /** Whether an endpoint that was reached may be left for the next. */
+  readonly repeats: boolean;
+}
 
 /** Sends each call to one of several endpoints. An instance stands for one service and is shared by all calls to it. */
 export class Failover<Target = string> extends SingleLayer implements Strategy {
@@ -57,13 +56,8 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
   readonly #panicRatio: number;
   readonly #classify: Classify | undefined;
   readonly #random: Random;
-  readonly #outliers: OutlierDetection | undefined;
-  readonly #checks: HealthChecks<Target> | undefined;
+  readonly #health: EndpointHealth<Target>;
   #owner: LayerOwner | undefined;
-  #panicking = false;
-  /** What causes the changes that are told at this moment, and where time comes from. */
-  #cause: CallState | undefined;
-  #lastClock: Clock | undefined;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: FailoverOptions<Target>) {
@@ -78,7 +72,6 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
       duration: options.slowStartDuration ?? defaults.slowStartDuration,
       ratio: options.slowStartRatio ?? defaults.slowStartRatio,
     };
-    this.#panicRatio = options.panicRatio ?? defaults.panicRatio;
     this.#classify = options.classify;
     this.#random = options.random ?? systemRandom;
     const endpoints = resolveEndpoints<Target>(options.endpoints);
@@ -90,23 +83,10 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
       return new Place(endpoint, index, layers, this.#slowStart);
     });
     this.within = this.#places.flatMap(({ way }) => way.layers);
-    if (options.outlierDetection !== false) {
-      this.#outliers = new OutlierDetection(
-        endpoints.length,
-        resolveOutlierDetectionOptions(options.outlierDetection ?? {}),
-        {
-          ejected: (index, reason, delay) => this.#ejected(index, reason, delay),
-          returned: (index) => this.#returned(index),
-        },
-      );
-    }
-    if (options.healthCheck !== undefined) {
-      this.#checks = new HealthChecks(endpoints, options.healthCheck, {
-        unhealthy: (index, error) =>
-          this.#emit({ type: 'endpoint.unhealthy', ...this.#label(index), error }),
-        passed: (index, changed) => this.#passed(index, changed),
-      });
-    }
+    this.#health = new EndpointHealth(this.name, this.#places, options, (event, clock, cause) =>
+      emitOfLayer({ emitter: this.emitter, owner: this.#owner, clock }, event, cause),
+    );
+    this.#panicRatio = options.panicRatio ?? defaults.panicRatio;
   }
 
   /** The endpoints at this moment. */
@@ -115,9 +95,9 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
       name: place.endpoint.name,
       priority: place.endpoint.priority,
       weight: place.endpoint.weight,
-      state: this.#stateOf(place),
+      state: this.#health.stateOf(place.index),
       running: place.running,
-      ejections: this.#outliers?.ejections(place.index) ?? 0,
+      ejections: this.#health.ejections(place.index),
     }));
   }
 
@@ -133,14 +113,14 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
       options: jsonRecord({
         rank: this.#rank,
         moveOn: this.#moveOn,
-        outlierDetection: this.#outliers?.options ?? false,
-        healthCheck: this.#checks !== undefined,
+        outlierDetection: this.#health.outlierDetection,
+        healthCheck: this.#health.checked,
         slowStartDuration: this.#slowStart.duration,
         slowStartRatio: this.#slowStart.ratio,
         panicRatio: this.#panicRatio,
         classify: this.#classify,
       }),
-      state: jsonRecord({ panicking: this.#panicking, endpoints }),
+      state: jsonRecord({ panicking: this.#health.panicking, endpoints }),
       counters: {},
     };
   }
@@ -164,14 +144,11 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     const place = this.#places.find(({ endpoint }) => endpoint.name === name);
     if (place === undefined)
       throw new InvalidOptionError('failover.pinned: name', name, 'must be that of an endpoint');
-    const way =
-      keep === undefined
-        ? place.way
-        : new Way([unregister(new Pipeline({}, place.way.layers)).narrow(keep)]);
+    const way = keep === undefined ? place.way : place.way.narrow(keep);
     return {
       name: this.name,
       run: (call, next) => {
-        this.#lastClock = (call as CallState).clock;
+        this.#health.pass(call as CallState);
         const sent = new SentCall(call as CallState, this, place, next as Next);
         return this.#visit(sent, way) as Promise<never>;
       },
@@ -180,7 +157,7 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
 
   /** Ends the health checks, for good. Calls still work. */
   close(): void {
-    this.#checks?.close();
+    this.#health.close();
   }
 
   /** @internal */
@@ -188,14 +165,34 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     this.#owner ??= owner;
   }
 
+  /** @internal The health checks go on while anybody holds the failover. */
+  hold(): () => void {
+    return this.#health.hold();
+  }
+
+  /** @internal */
+  admitting(keep: (layer: Guard | Strategy) => boolean | Layer): Strategy {
+    const ways = this.#places.map(({ way }) => way.narrow(keep));
+    const route = {
+      wayTo: ({ index }: Place<Target>) => ways[index] as Way,
+      repeats: false,
+    };
+    return {
+      name: this.name,
+      run: (call, next) => this.#start(call as CallState, next as Next, route) as Promise<never>,
+    };
+  }
+
   run<T>(call: Call, next: (call: Call) => Promise<T>): Promise<T> {
-    const state = call as CallState;
-    this.#lastClock = state.clock;
-    this.#checks?.start(state.clock);
-    const place = this.#choose(state, undefined);
+    return this.#start(call as CallState, next as Next, this.#route) as Promise<T>;
+  }
+
+  #start(call: CallState, next: Next, route: Route<Target>): Promise<unknown> {
+    this.#health.see(call);
+    const place = this.#choose(call, undefined);
     if (place === undefined)
       return rejectionOf(new NoEndpointError(this.name, this.#places.length));
-    return this.#send(place, state, next as Next, undefined) as Promise<T>;
+    return this.#send(place, call, next, route, undefined);
   }
 
   /** Runs a call at an endpoint; `earlier` are those that did not take it in this run. */
@@ -203,22 +200,24 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     place: Place<Target>,
     call: CallState,
     next: Next,
-    earlier: Passed<Target> | undefined,
+    route: Route<Target>,
+    earlier: Passed<Place<Target>> | undefined,
   ): Promise<unknown> {
     const sent = new SentCall(call, this, place, next);
     noteTry(place, call);
-    return this.#visit(sent, place.way).catch((error) =>
-      this.#passOn(error, sent, call, next, { place, error, earlier }),
+    return this.#visit(sent, route.wayTo(place)).catch((error) =>
+      this.#passOn(error, sent, call, route, { place, error, earlier }),
     );
   }
 
   /** Runs a call at its endpoint, and learns from how it ends. */
   #visit(sent: SentCall<Target>, way: Way): Promise<unknown> {
     const { place } = sent;
-    const generation = this.#outliers?.generation(place.index) ?? 0;
+    const generation = this.#health.generation(place.index);
     const startedAt = sent.now();
     const ended = (outcome: SettledOutcome): void => {
       place.running--;
+      if (generation === undefined) return;
       const duration = sent.clock.now() - startedAt;
       this.#learn(place, generation, sent, { ...outcome, duration });
     };
@@ -243,19 +242,20 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     error: unknown,
     sent: SentCall<Target>,
     call: CallState,
-    next: Next,
-    passed: Passed<Target>,
+    route: Route<Target>,
+    passed: Passed<Place<Target>>,
   ): Promise<unknown> {
-    if (call.aborted || !this.#mayMoveOn(error, sent)) throw error;
+    if (call.aborted || !this.#mayMoveOn(error, sent, route)) throw error;
     const place = this.#choose(call, passed);
     if (place === undefined) throw toldOf(passed);
     if (call.observed)
-      call.emit({ type: 'endpoint.skipped', ...this.#label(passed.place.index), error });
-    return this.#send(place, call, next, passed);
+      call.emit({ type: 'endpoint.skipped', ...this.#health.labelOf(passed.place.index), error });
+    return this.#send(place, call, sent.next, route, passed);
   }
 
-  #mayMoveOn(error: unknown, sent: SentCall<Target>): boolean {
+  #mayMoveOn(error: unknown, sent: SentCall<Target>, route: Route<Target>): boolean {
     if (isRefusal(error) && !sent.reached) return true;
+    if (sent.reached && !route.repeats) return false;
     try {
       return this.#moveOn?.(error, sent) === true;
     } catch (thrown) {
@@ -265,31 +265,24 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
   }
 
   #learn(place: Place<Target>, generation: number, sent: SentCall<Target>, outcome: Outcome): void {
-    const outliers = this.#outliers;
-    if (outliers === undefined) return;
     const classify = this.#classify ?? sent.scope.classify;
     const verdict =
       outcome.ok && classify === undefined ? 'success' : verdictOf(classify, outcome, sent).kind;
     if (verdict === 'ignored') return;
-    this.#cause = sent;
-    outliers.record(place.index, generation, verdict === 'success', sent.clock.now());
-    this.#cause = undefined;
+    this.#health.record(place.index, generation, verdict === 'success', sent);
   }
 
   /** The endpoint for a call, but for those in `passed`; `undefined` if there is none. */
-  #choose(call: CallState, passed: Passed<Target> | undefined): Place<Target> | undefined {
-    const now = call.now();
-    this.#cause = call;
-    this.#outliers?.sweep(now);
+  #choose(call: CallState, passed: Passed<Place<Target>> | undefined): Place<Target> | undefined {
+    this.#health.sweep(call);
     const ranked = this.#ranked(call);
-    const offered = this.#offered(ranked);
-    this.#cause = undefined;
+    const offered = this.#health.offered(ranked, call);
     // Better one that is out than none, for a call that nobody took.
-    const best = bestOf(offered, call, passed) ?? bestOf(ranked, call, passed);
-    return best && leastLoadedOfTwo(best, now, this.#random);
+    const best = leastTried(offered, call, passed) ?? leastTried(ranked, call, passed);
+    return best && leastLoadedOfTwo(best, call.now(), this.#random);
   }
 
-  #ranked(call: CallState): readonly Ranked<Target>[] {
+  #ranked(call: CallState): readonly Ranked<Place<Target>>[] {
     return this.#places
       .map((place) => ({ place, rank: this.#rankOf(place, call) }))
       .filter(({ rank }) => rank < Infinity);
@@ -307,76 +300,14 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     return endpoint.priority;
   }
 
-  /** Those that are available; all of them where too few are. */
-  #offered(ranked: readonly Ranked<Target>[]): readonly Ranked<Target>[] {
-    const available = ranked.filter(({ place }) => this.#stateOf(place) === 'available');
-    const panicking = available.length === 0 || available.length / ranked.length < this.#panicRatio;
-    if (ranked.length > 0 && panicking !== this.#panicking) {
-      this.#panicking = panicking;
-      const type = panicking ? 'failover.panicked' : 'failover.recovered';
-      this.#emit({ type, strategy: this.name, available: available.length });
-    }
-    return panicking ? ranked : available;
-  }
-
-  #stateOf({ index }: Place<Target>): EndpointStatus['state'] {
-    if (this.#checks?.isHealthy(index) === false) return 'unhealthy';
-    return this.#outliers?.isEjected(index) === true ? 'ejected' : 'available';
-  }
-
-  #ejected(
-    index: number,
-    reason: (EndpointEvent & { type: 'endpoint.ejected' })['reason'],
-    delay: number,
-  ): void {
-    const enforced = this.#isEnforced;
-    const told = { ...this.#label(index), reason, delay, enforced, ...this.#mark };
-    this.#emit({ type: 'endpoint.ejected', ...told });
-  }
-
-  #returned(index: number): void {
-    // Where it is only observed, the endpoint was never away.
-    if (this.#isEnforced) this.#startSlowly(index);
-    this.#emit({ type: 'endpoint.returned', ...this.#label(index), ...this.#mark });
-  }
-
-  get #isEnforced(): boolean {
-    return this.#outliers?.options.enforced === true;
-  }
-
-  /** What marks the events of outlier detection. */
-  get #mark(): ObservedMark {
-    return markOf(this.#isEnforced ? 'enforce' : 'observe');
-  }
-
-  #passed(index: number, changed: boolean): void {
-    if (changed) {
-      this.#startSlowly(index);
-      this.#emit({ type: 'endpoint.healthy', ...this.#label(index) });
-    }
-    this.#outliers?.end(index);
-  }
-
-  #startSlowly(index: number): void {
-    (this.#places[index] as Place<Target>).returnedAt = this.#lastClock?.now() ?? 0;
-  }
-
-  #label(index: number): { readonly strategy: string; readonly endpoint: string } {
-    return { strategy: this.name, endpoint: (this.#places[index] as Place<Target>).endpoint.name };
-  }
-
-  #emit(event: EndpointEvent): void {
-    const clock = this.#lastClock;
-    if (clock === undefined) return;
-    emitOfLayer({ emitter: this.emitter, owner: this.#owner, clock }, event, this.#cause);
-  }
-
   #sentOf(call: Call): SentCall<Target> | undefined {
     for (let at: Call | undefined = call; at !== undefined; at = at.parent) {
       if (at instanceof SentCall && at.failover === this) return at as SentCall<Target>;
     }
     return undefined;
   }
+
+  readonly #route: Route<Target> = { wayTo: ({ way }) => way, repeats: true };
 
   /** Behind an endpoint's own layers: what lies further in. */
   readonly #innermost: Stage = {
@@ -386,71 +317,6 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
       return sent.next(call);
     },
   };
-}
-
-interface SlowStart {
-  readonly duration: number;
-  readonly ratio: number;
-}
-
-interface Ranked<Target> {
-  readonly place: Place<Target>;
-  readonly rank: number;
-}
-
-/** Endpoints that did not take a call, in one run. */
-interface Passed<Target> {
-  readonly place: Place<Target>;
-  readonly error: unknown;
-  readonly earlier: Passed<Target> | undefined;
-}
-
-/** Layers that lead to an endpoint, as compiled for the pipelines that calls come from. */
-class Way {
-  readonly layers: readonly Layer[];
-  readonly #stages = new WeakMap<CallState['scope'], Stage>();
-
-  constructor(layers: readonly Layer[]) {
-    this.layers = layers;
-  }
-
-  stageFor(scope: CallState['scope'], innermost: Stage): Stage {
-    if (this.layers.length === 0) return innermost;
-    let stage = this.#stages.get(scope);
-    if (stage === undefined) {
-      stage = compile(this.layers, scope, innermost);
-      this.#stages.set(scope, stage);
-    }
-    return stage;
-  }
-}
-
-/** An endpoint and what is going on there. */
-class Place<Target> {
-  readonly endpoint: ResolvedEndpoint<Target>;
-  readonly index: number;
-  readonly way: Way;
-  running = 0;
-  /** When it last came back; long ago for one that was never away. */
-  returnedAt = -Infinity;
-  readonly #slowStart: SlowStart;
-
-  constructor(
-    endpoint: ResolvedEndpoint<Target>,
-    index: number,
-    layers: readonly Layer[],
-    slowStart: SlowStart,
-  ) {
-    this.endpoint = endpoint;
-    this.index = index;
-    this.way = new Way(layers);
-    this.#slowStart = slowStart;
-  }
-
-  weightAt(now: number): number {
-    const { duration, ratio } = this.#slowStart;
-    return this.endpoint.weight * slowStartShare(now - this.returnedAt, duration, ratio);
-  }
 }
 
 /** A call on its way to an endpoint. */
@@ -472,56 +338,6 @@ class SentCall<Target> extends CallState {
   override get endpoint(): Endpoint<Target> {
     return this.place.endpoint;
   }
-}
-
-/** Those of the lowest group among the least tried; `undefined` if all were passed. */
-function bestOf<Target>(
-  offered: readonly Ranked<Target>[],
-  call: CallState,
-  passed: Passed<Target> | undefined,
-): Place<Target>[] | undefined {
-  let best: Place<Target>[] | undefined;
-  let bestTries = Infinity;
-  let bestRank = Infinity;
-  for (const { place, rank } of offered) {
-    if (isAmong(place, passed)) continue;
-    const tries = trailTo(place, call)?.tries ?? 0;
-    if (tries > bestTries || (tries === bestTries && rank > bestRank)) continue;
-    if (best === undefined || tries < bestTries || rank < bestRank) best = [];
-    bestTries = tries;
-    bestRank = rank;
-    best.push(place);
-  }
-  return best;
-}
-
-/** The latest error of endpoints that did not take a call; what one of them said goes before our own refusals. */
-function toldOf<Target>(passed: Passed<Target>): unknown {
-  for (let at: Passed<Target> | undefined = passed; at !== undefined; at = at.earlier) {
-    if (!isRefusal(at.error)) return at.error;
-  }
-  return passed.error;
-}
-
-function isAmong<Target>(place: Place<Target>, passed: Passed<Target> | undefined): boolean {
-  for (let at = passed; at !== undefined; at = at.earlier) {
-    if (at.place === place) return true;
-  }
-  return false;
-}
-
-/** Where a call was sent to a place, if it was. */
-function trailTo(place: object, call: CallState): Trail | undefined {
-  for (let at = call.root.trail; at !== undefined; at = at.earlier) {
-    if (at.place === place) return at;
-  }
-  return undefined;
-}
-
-function noteTry(place: object, call: CallState): void {
-  const trail = trailTo(place, call);
-  if (trail === undefined) call.root.trail = { place, tries: 1, earlier: call.root.trail };
-  else trail.tries++;
 }
 
 /**

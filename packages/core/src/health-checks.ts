@@ -77,7 +77,9 @@ export class HealthChecks<Target> {
   readonly #health: readonly Health[];
   /** By endpoint, what ends its timer or its running check. */
   readonly #ends: (() => void)[] = [];
-  #state: 'new' | 'running' | 'closed' = 'new';
+  #state: 'new' | 'running' | 'paused' | 'closed' = 'new';
+  /** Which run it is: a check that outlives its own says nothing in the next. */
+  #round = 0;
 
   /** @throws {@link InvalidOptionError} */
   constructor(
@@ -116,19 +118,34 @@ export class HealthChecks<Target> {
     }
   }
 
+  /** Ends all checks until `resume()` and the next `start()`. */
+  pause(): void {
+    if (this.#state !== 'closed') this.#end('paused');
+  }
+
+  /** May begin again. */
+  resume(): void {
+    if (this.#state === 'paused') this.#state = 'new';
+  }
+
   /** Ends all checks, for good. */
   close(): void {
-    this.#state = 'closed';
+    this.#end('closed');
+  }
+
+  #end(state: 'paused' | 'closed'): void {
+    this.#state = state;
+    this.#round++;
     for (const end of this.#ends) end();
   }
 
   #schedule(index: number, clock: Clock, delay: number): void {
-    if (this.#state === 'closed') return;
     this.#ends[index] = clock.schedule(() => void this.#check(index, clock), delay, true);
   }
 
   async #check(index: number, clock: Clock): Promise<void> {
     const { check, checkInterval, checkTimeout } = this.#options;
+    const round = this.#round;
     const controller = new AbortController();
     let forgetTimeout = (): void => {};
     const late = new Promise<never>((_, reject) => {
@@ -152,9 +169,10 @@ export class HealthChecks<Target> {
       failure = { error };
     }
     forgetTimeout();
-    if (this.#state === 'closed') return;
+    if (round !== this.#round) return;
     this.#settle(index, failure);
-    this.#schedule(index, clock, checkInterval);
+    // Who heard of it may have ended the checks.
+    if (round === this.#round) this.#schedule(index, clock, checkInterval);
   }
 
   #settle(index: number, failure: { readonly error: unknown } | undefined): void {

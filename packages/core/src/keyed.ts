@@ -2,8 +2,8 @@
  * Keyed pipelines: one pipeline per key (tenant, host, shard), made when the key is first used, so
  * that one bad key does not open the circuit of the others. Bounded: the key that was not used for
  * longest goes when there are more than `maxKeys`, and a key goes after `idleTimeout` without use,
- * noticed at the next use of any key, without a timer. Calls that still run keep the pipeline they
- * began with.
+ * noticed at the next use of any key, without a timer. The pipeline of a key that goes is closed; calls
+ * that still run keep it.
  */
 import type { Call, CallOptions } from './call.js';
 import { type Clock, systemClock } from './clock.js';
@@ -101,6 +101,7 @@ export class Keyed {
   readonly #emitter = new Emitter();
   readonly #counters = { created: 0, evicted: 0, expired: 0 };
   #draining = false;
+  #closed = false;
   #oldest: Slot | undefined;
   #newest: Slot | undefined;
 
@@ -151,6 +152,13 @@ export class Keyed {
   drain(): void {
     this.#draining = true;
     for (const { pipeline } of this.#slots.values()) pipeline.drain();
+  }
+
+  /** Closes the pipelines of all keys, also of those that come later. See {@link Pipeline.close}. */
+  close(): void {
+    this.#closed = true;
+    for (const { pipeline } of this.#slots.values()) pipeline.close();
+    unregister(this);
   }
 
   /**
@@ -229,6 +237,7 @@ export class Keyed {
       newer: undefined,
     };
     if (this.#draining) made.drain();
+    if (this.#closed) made.close();
     this.#slots.set(key, slot);
     this.#counters.created++;
     if (this.#emitter.observed) this.#forward(slot);
@@ -247,6 +256,7 @@ export class Keyed {
     this.#unlink(slot);
     this.#slots.delete(slot.key);
     stopForwarding(slot);
+    slot.pipeline.close();
   }
 
   #append(slot: Slot, now: number): void {

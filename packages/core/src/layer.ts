@@ -95,6 +95,10 @@ export interface OwnLayer {
   readonly ignoresDuration?: boolean;
   /** Layers that a strategy sends calls through by itself: they are adopted, heard and asked for their clock as the pipeline's own. */
   readonly within?: readonly Layer[];
+  /** Told by each pipeline that it is put into; the result, called at most once, tells that this one is closed. */
+  hold?(): () => void;
+  /** What stands for a strategy where calls are let in and run elsewhere: with those of its inner layers that `keep` lets stand, and without anything run twice. */
+  admitting?(keep: (layer: Guard | Strategy) => boolean | Layer): Layer;
   /** Sends away who waits for a turn, and lets nobody wait any more. */
   drain?(): void;
   /** Told once by each pipeline that it is put into. */

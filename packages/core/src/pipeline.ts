@@ -82,6 +82,7 @@ export class Pipeline implements CompositeLayer {
   readonly deadlines: DeadlineWheel;
   /** @internal */
   readonly tally: CallTally;
+  readonly #holds: (() => void)[];
   readonly #first: Stage;
   #withDeadline: Stage | undefined;
   #admitting: Pipeline | undefined;
@@ -94,7 +95,7 @@ export class Pipeline implements CompositeLayer {
     checkOptions('pipeline', options, pipelineRules);
     for (const layer of layers) checkLayer(layer);
     const { name, key, classify, dependency } = options;
-    const { emitter, tally } = shared ?? { emitter: new Emitter(), tally: new CallTally() };
+    const { emitter, tally, holds } = shared ?? newParts();
     this.name = name;
     this.dependency = dependency;
     this.layers = Object.freeze([...layers]);
@@ -102,7 +103,11 @@ export class Pipeline implements CompositeLayer {
     this.clock = this.givenClock ?? systemClock;
     this.deadlines = deadlinesOf(this.clock);
     this.scope = { name, key, classify, emitter, outer: undefined };
-    for (const layer of everyLeafOf(this.layers)) (layer as OwnLayer).adopt?.({ name, key });
+    this.#holds = holds;
+    for (const layer of everyLeafOf(this.layers) as OwnLayer[]) {
+      layer.adopt?.({ name, key });
+      if (shared === undefined && layer.hold !== undefined) holds.push(layer.hold());
+    }
     this.tally = tally;
     this.#first = counted(this.#compile(), tally);
     for (const layer of this.layers) if (layer instanceof Pipeline) unregister(layer);
@@ -147,11 +152,12 @@ export class Pipeline implements CompositeLayer {
 
   /**
    * Lets a call in without running anything, for work that is not one promise. Guards, timeouts and
-   * the deadline apply as in `execute`; what repeats or replaces work cannot. A timeout aborts the
-   * admitted call; the work is still settled by whoever was let in.
+   * the deadline apply as in `execute`, and a failover chooses the endpoint (`call.endpoint`), whose own
+   * guards apply; what repeats or replaces work cannot. A timeout aborts the admitted call; the work is
+   * still settled by whoever was let in.
    */
   admit(options?: CallOptions): Promise<Admission> {
-    this.#admitting ??= this.narrow((layer) => isGuard(layer) || isTimeLimit(layer));
+    this.#admitting ??= this.narrow(admits);
     const pipeline = this.#admitting;
     return new Promise((resolve, reject) => {
       const operation = (call: Call): Promise<unknown> =>
@@ -173,16 +179,13 @@ export class Pipeline implements CompositeLayer {
    */
   narrow(keep: (layer: Guard | Strategy) => boolean | Layer): Pipeline {
     const { name, key, classify, emitter } = this.scope;
-    const kept = (layer: Guard | Strategy): readonly Layer[] => {
-      const choice = keep(layer);
-      if (choice === false) return [];
-      return [choice === true ? alone(layer) : choice];
-    };
-    const layers = this.layers.flatMap((layer): readonly Layer[] =>
-      layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).flatMap(kept),
-    );
+    const layers = narrowed(this.layers, keep);
     const { givenClock: clock, dependency, tally } = this;
-    return new Pipeline({ name, key, classify, clock, dependency }, layers, { emitter, tally });
+    return new Pipeline({ name, key, classify, clock, dependency }, layers, {
+      emitter,
+      tally,
+      holds: this.#holds,
+    });
   }
 
   /** Calls `listener` with every event of this pipeline; the result ends it. */
@@ -215,6 +218,17 @@ export class Pipeline implements CompositeLayer {
    */
   drain(): void {
     for (const layer of everyLeafOf(this.layers)) (layer as OwnLayer).drain?.();
+  }
+
+  /**
+   * Ends what its layers do beside calls, and that of pipelines inside it: the health checks of a
+   * failover that no other pipeline holds. Calls still work. A pipeline that lives as long as the process
+   * needs no end; closing it twice is fine.
+   */
+  close(): void {
+    for (const release of this.#holds.splice(0)) release();
+    for (const layer of this.layers) if (layer instanceof Pipeline) layer.close();
+    unregister(this);
   }
 
   /** Every layer with its options, live state and counters, as JSON: for health endpoints, dashboards and tools. */
@@ -299,6 +313,32 @@ export function pipeline(
 interface SharedParts {
   readonly emitter: Emitter;
   readonly tally: CallTally;
+  /** What tells layers that they are no longer held. */
+  readonly holds: (() => void)[];
+}
+
+function newParts(): SharedParts {
+  return { emitter: new Emitter(), tally: new CallTally(), holds: [] };
+}
+
+/** Layers with some of them left out or replaced, as {@link Pipeline.narrow} says. */
+export function narrowed(
+  layers: readonly Layer[],
+  keep: (layer: Guard | Strategy) => boolean | Layer,
+): readonly Layer[] {
+  const kept = (layer: Guard | Strategy): readonly Layer[] => {
+    const choice = keep(layer);
+    if (choice === false) return [];
+    return [choice === true ? alone(layer) : choice];
+  };
+  return layers.flatMap((layer): readonly Layer[] =>
+    layer instanceof Pipeline ? [layer.narrow(keep)] : leavesOf([layer]).flatMap(kept),
+  );
+}
+
+/** What applies to calls that are let in and run elsewhere. */
+function admits(layer: Guard | Strategy): boolean | Layer {
+  return isGuard(layer) || isTimeLimit(layer) || ((layer as OwnLayer).admitting?.(admits) ?? false);
 }
 
 const pipelineRules: OptionRules<PipelineOptions> = {

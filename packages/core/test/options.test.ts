@@ -72,6 +72,20 @@ function rowsOf(
 
 const name = ['a string that is not empty', neverName] as const;
 const clock = ['a Clock (now, schedule)', neverClock] as const;
+const dependency = [
+  "an object of 'client' and 'target' (texts), 'critical' (true or false), 'innerAttempts' (a whole number of at least 1) and 'restartDuration' (milliseconds above 0)",
+  [
+    true,
+    'orders',
+    1,
+    null,
+    [],
+    { critical: 1 },
+    { innerAttempts: 0 },
+    { restartDuration: 0 },
+    { owner: 'a' },
+  ],
+] as const;
 const fn = ['a function', neverFunction] as const;
 const count = ['a whole number of at least 1', [...neverCount, 0, infinity]] as const;
 const countOrInfinity = ['a whole number of at least 1 or Infinity', [...neverCount, 0]] as const;
@@ -374,6 +388,8 @@ const rows: Row[] = [
     maxKeys: count,
     idleTimeout: positiveOrInfinity,
     clock,
+    name,
+    dependency,
   }),
   ...rowsOf('LatencyHistogram', (options) => new LatencyHistogram(options), {
     relativeErrorRatio: ['a ratio from 0.001 to 0.2', [...neverNumber, 0, 0.0009, 0.21, 1]],
@@ -385,6 +401,7 @@ const rows: Row[] = [
     key: name,
     classify: fn,
     clock,
+    dependency,
   }),
   ...rowsOf('failover', failover, {
     layers: [...fn, target],
@@ -450,6 +467,7 @@ const rows: Row[] = [
     bulkhead: part,
     fallback: ['a function, or one of false', neverFunction],
     classify: fn,
+    dependency,
     clock,
     random: fn,
     failover: part,

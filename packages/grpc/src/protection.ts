@@ -75,6 +75,11 @@ export class Protection {
     ours.add(this.interceptor);
   }
 
+  /** Ends what the pipelines do beside calls. */
+  close(): void {
+    this.#pipelines.close();
+  }
+
   #open(options: InterceptorOptions, nextCall: NextCall): HostCall {
     const { resilience } = options;
     if (resilience !== undefined) checkCallResilience(resilience);

@@ -82,7 +82,7 @@ export function resilient<C extends Client>(client: C, options: ResilientOptions
     ...(innerAttempts !== undefined && { innerAttempts }),
     ...options.dependency,
   };
-  const { interceptor } = new Protection(
+  const protection = new Protection(
     { ...settings, dependency },
     {
       target,
@@ -91,15 +91,16 @@ export function resilient<C extends Client>(client: C, options: ResilientOptions
     },
   );
   watch?.start();
-  return viewOf(client, symbols, interceptor, watch);
+  return viewOf(client, symbols, protection, watch);
 }
 
 function viewOf<C extends Client>(
   client: C,
   symbols: ClientSymbols,
-  interceptor: Interceptor,
+  protection: Protection,
   watch: HealthWatch | undefined,
 ): C {
+  const { interceptor } = protection;
   const former = Reflect.get(client, symbols.transformer) as CallTransformer | undefined;
   // Of a client without providers they are the same for every call that brings none of its own.
   const [plain, made] = ofClient(client, symbols);
@@ -117,13 +118,14 @@ function viewOf<C extends Client>(
   };
   const close = (): void => {
     watch?.stop();
+    protection.close();
     client.close();
   };
   const view = new Proxy(client, {
     get(target, name) {
       if (name === WRAPPED) return true;
       if (name === symbols.transformer) return transformer;
-      if (name === 'close' && watch !== undefined) return close;
+      if (name === 'close') return close;
       return Reflect.get(target, name);
     },
   });

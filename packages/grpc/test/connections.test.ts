@@ -2,7 +2,7 @@ import { type Client, status as codes } from '@grpc/grpc-js';
 import { type CircuitBreaker, circuitBreaker, pipeline } from '@resil/core';
 import { type GrpcService, startGrpcProcess, startGrpcService } from '@resil/testbed';
 import { faultProxy } from '@resil/testing';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { channelOptions, resilient } from '../src/index.js';
 import { connect, failureOf, getStock, off, thrice, until } from './inventory.js';
 
@@ -99,6 +99,16 @@ describe('health', () => {
     client.close();
     expect(breaker.state).toBe('closed');
     await until('nobody watches', () => service.watchers === 0);
+  });
+
+  it('closes its pipelines with close()', async () => {
+    const made = pipeline();
+    const closed = vi.spyOn(made, 'close');
+    const client = resilient(connect(service), { pipeline: () => made });
+    await getStock(client);
+    expect(closed).not.toHaveBeenCalled();
+    client.close();
+    expect(closed).toHaveBeenCalled();
   });
 
   it('leaves a breaker alone that somebody isolated by hand', async () => {

@@ -66,6 +66,12 @@ export class Pipelines {
     return this.#setOf(this.#others.for(key));
   }
 
+  /** Ends what the pipelines do beside calls. */
+  close(): void {
+    this.#own.whole.close();
+    this.#others.close();
+  }
+
   #create(key: string): Pipeline {
     const { name, clock, pipeline: custom, standard: parts } = this.#options;
     const judge = parts.classify ?? classify;

@@ -117,6 +117,10 @@ function overlayOf(context: PoolContext, self: () => object): Overlay {
       );
       return undefined;
     },
+    end(...args: unknown[]): unknown {
+      context.pipelines.close();
+      return (endOf(all) as (...args: unknown[]) => unknown)(...args);
+    },
     get waitingCount(): number {
       return sum((server) => server.pool.waitingCount + server.source.waiting);
     },
@@ -127,26 +131,28 @@ function overlayOf(context: PoolContext, self: () => object): Overlay {
     ),
   };
   // Not spread, which would read the counters once and for all.
-  if (all.length > 1)
-    Object.defineProperties(own, Object.getOwnPropertyDescriptors(asOne(all, sum)));
+  if (all.length > 1) Object.defineProperties(own, Object.getOwnPropertyDescriptors(asOne(sum)));
   return own;
 }
 
+/** Ends all pools, as pg's `end` does with one. */
+function endOf(all: readonly PgServer[]): (callback?: (error?: unknown) => void) => unknown {
+  const [{ pool }] = all as [PgServer];
+  if (all.length === 1) return pool.end.bind(pool);
+  return (callback) => {
+    const ended = Promise.all(all.map((server) => server.pool.end())).then(() => undefined);
+    if (callback === undefined) return ended;
+    ended.then(
+      () => process.nextTick(callback),
+      (error) => process.nextTick(callback, error),
+    );
+    return undefined;
+  };
+}
+
 /** What several pools are together. */
-function asOne(
-  all: readonly PgServer[],
-  sum: (count: (server: PgServer) => number) => number,
-): Overlay {
+function asOne(sum: (count: (server: PgServer) => number) => number): Overlay {
   return {
-    end(callback?: (error?: unknown) => void): unknown {
-      const ended = Promise.all(all.map(({ pool }) => pool.end())).then(() => undefined);
-      if (callback === undefined) return ended;
-      ended.then(
-        () => process.nextTick(callback),
-        (error) => process.nextTick(callback, error),
-      );
-      return undefined;
-    },
     get totalCount(): number {
       return sum(({ pool }) => pool.totalCount);
     },

@@ -1,9 +1,9 @@
-import { circuitBreaker, observe, pipeline } from '@resil/core';
+import { circuitBreaker, observe, Pipeline, pipeline } from '@resil/core';
 import { recordEvents } from '@resil/testing';
 import pg from 'pg';
 import Cursor from 'pg-cursor';
 import QueryStream from 'pg-query-stream';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { resilient, resilientDriver } from '../src/index.js';
 import { OFF, pidOf, rejection, TestServer, until } from './server.js';
 
@@ -23,6 +23,23 @@ describe('a wrapped pool', () => {
     await pool.end();
     expect([bare.ended, pool.ended]).toEqual([true, true]);
     expect((await rejection(pool.query('select 1'))).message).toMatch(/after calling end/);
+  });
+
+  it('closes its pipelines with end()', async () => {
+    const made: Pipeline[] = [];
+    const closed = vi.spyOn(Pipeline.prototype, 'close');
+    const pool = resilient(bench.pool(), {
+      pipeline: () => {
+        const own = pipeline();
+        made.push(own);
+        return own;
+      },
+    });
+    await pool.query({ text: 'select 1', resilience: { key: 'other' } });
+    expect(made).toHaveLength(2);
+    expect(closed).not.toHaveBeenCalled();
+    await pool.end();
+    for (const own of made) expect(closed.mock.contexts).toContain(own);
   });
 
   it('answers every form of query', async () => {
