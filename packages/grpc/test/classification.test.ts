@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { status as codes } from '@grpc/grpc-js';
 import { observe, type Verdict } from '@resil/core';
 import {
@@ -233,6 +233,31 @@ describe('classify', () => {
       expect((await failed).code).toBe(codes.UNAVAILABLE);
       service.set();
       expect(verdicts.at(-1)).toEqual(maybe);
+    });
+
+    it('a connection that is closed in an orderly way in the middle of a call', async () => {
+      const pairs: [Socket, Socket][] = [];
+      const relay = createServer({ allowHalfOpen: true }, (socket) => {
+        const upstream = createConnection(service.port, '127.0.0.1');
+        pairs.push([socket, upstream]);
+        for (const end of [socket, upstream]) end.on('error', () => {});
+        socket.pipe(upstream).pipe(socket, { end: false });
+      }).listen(0, '127.0.0.1');
+      await once(relay, 'listening');
+      const { port } = relay.address() as AddressInfo;
+      const { view, verdicts } = watched({ address: `127.0.0.1:${port}` }, false);
+      service.set({ hangRatio: 1 });
+      const before = service.counters().hits;
+      const failed = failureOf(getStock(view));
+      await until('the call is there', () => service.counters().hits > before);
+      // A FIN, and nothing else.
+      for (const [socket] of pairs) socket.end();
+      const error = await failed;
+      expect([error.code, error.details]).toEqual([codes.UNAVAILABLE, 'Connection dropped']);
+      service.set();
+      expect(verdicts.at(-1)).toEqual(maybe);
+      for (const pair of pairs) for (const socket of pair) socket.destroy();
+      relay.close();
     });
 
     it('a deadline of a call that was sent', async () => {

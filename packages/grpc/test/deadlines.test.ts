@@ -67,6 +67,17 @@ describe('deadlines', () => {
     expect(service.counters().hits).toBe(0);
   });
 
+  it('that pass in flight cancel the call at the server', async () => {
+    const view = guarded({ ...off, attemptTimeout: 1_000 });
+    service.set({ hangRatio: 1 });
+    expect(await failureOf(getStock(view))).toMatchObject({
+      code: codes.DEADLINE_EXCEEDED,
+      cause: { code: 'RESIL_TIMEOUT' },
+    });
+    await until('the server knows', () => service.counters().cancelled === 1);
+    expect(service.counters().hits).toBe(1);
+  });
+
   it('end the retries in time', async () => {
     const retry = { maxAttempts: 1_000, baseDelay: 30, maxDelay: 30, budget: false as const };
     const view = guarded({ ...off, retry, idempotent: true });
@@ -120,6 +131,27 @@ describe('deadlines', () => {
     });
     expect(service.counters().hits).toBe(before + 1);
     front.forceShutdown();
+  });
+});
+
+describe('a call that names no parent', () => {
+  it('knows nothing of the server’s call that it is made in', async () => {
+    const view = guarded(off);
+    const front = await startGrpcService({
+      getStock: (_call, callback) => {
+        view.getStock({ sku: 'a' }, (error, stock) => callback(error, stock));
+      },
+    });
+    const user = connect(front);
+    open.push(user);
+    service.set({ hangRatio: 1 });
+    const failed = failureOf(getStock(user, { deadline: Date.now() + 500 }));
+    await until('the inner call is there', () => service.counters().hits === 1);
+    expect(service.calls.at(-1)?.deadline).toBe(Infinity);
+    expect((await failed).code).toBe(codes.DEADLINE_EXCEEDED);
+    await until('the server in front knows', () => front.counters().cancelled === 1);
+    expect(service.counters().cancelled).toBe(0);
+    await front.stop();
   });
 });
 

@@ -51,14 +51,14 @@ afterEach(() => {
 afterAll(() => service.stop());
 
 /** An interceptor that counts how often it runs. */
-function counting(): { readonly interceptor: Interceptor; calls: number } {
+function counting(adds = 'authorization'): { readonly interceptor: Interceptor; calls: number } {
   const counter = {
     calls: 0,
     interceptor: ((options, nextCall) => {
       counter.calls++;
       return new InterceptingCall(nextCall(options), {
         start: (metadata, listener, next) => {
-          metadata.add('authorization', 'secret');
+          metadata.add(adds, 'secret');
           next(metadata, listener);
         },
       });
@@ -270,6 +270,15 @@ describe('interceptor', () => {
     expect([service.counters().hits, inner.calls]).toEqual([3, 3]);
   });
 
+  it('lets those before it run once per call, and those after it once per attempt', async () => {
+    const [before, after] = [counting('x-before'), counting('x-after')];
+    const interceptors = [before.interceptor, interceptor(thrice), after.interceptor];
+    const client = keep(connect(service, { interceptors }));
+    service.set({ statuses: [14, 14] });
+    await getStock(client);
+    expect([before.calls, after.calls]).toEqual([1, 3]);
+  });
+
   it('is replaced by interceptors that a call brings itself, as grpc-js has it', async () => {
     const client = keep(connect(service, { interceptors: [interceptor(thrice)] }));
     service.set({ statuses: [14] });
@@ -305,6 +314,17 @@ describe('channelOptions', () => {
     };
     expect(await attempts({})).toBe(12);
     expect(await attempts(channelOptions())).toBe(3);
+  });
+
+  it('leaves no service config from DNS that could turn them on again, and takes its own settings', () => {
+    expect(channelOptions({ keepaliveInterval: 7_000, maxReconnectDelay: 900 })).toEqual({
+      'grpc.enable_retries': 0,
+      'grpc.service_config_disable_resolution': 1,
+      'grpc.keepalive_time_ms': 7_000,
+      'grpc.keepalive_timeout_ms': 5_000,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 900,
+    });
   });
 
   it('refuses what makes no sense', () => {

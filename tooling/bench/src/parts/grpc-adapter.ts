@@ -1,5 +1,5 @@
 /** What `@resil/grpc` adds on loopback to a unary call, and to a server stream of 1,000 messages. */
-import { type Client, type ClientOptions, credentials } from '@grpc/grpc-js';
+import { type Client, type ClientOptions, credentials, InterceptingCall } from '@grpc/grpc-js';
 import { channelOptions, resilient } from '@resil/grpc';
 import { InventoryClient, type InventoryMethods, startGrpcProcess } from '@resil/testbed';
 import { type AdapterLoad, adapterCost } from '../adapter-cost.js';
@@ -16,6 +16,14 @@ const MESSAGES = 1_000;
 const getStock: Use = (client) =>
   new Promise((resolve, reject) => {
     client.getStock({ sku: 'a' }, (error, stock) => (error ? reject(error) : resolve(stock)));
+  });
+
+/** With the deadline that the standard pipeline's attempts have: a timer, and a header to the server. */
+const getStockInTime: Use = (client) =>
+  new Promise((resolve, reject) => {
+    client.getStock({ sku: 'a' }, { deadline: Date.now() + 3_000 }, (error, stock) =>
+      error ? reject(error) : resolve(stock),
+    );
   });
 
 const listStock: Use = (client) =>
@@ -47,27 +55,56 @@ const retryPolicy = {
   }),
 };
 
-async function cost(host: string, use: Use, load?: AdapterLoad): Promise<PartReport> {
+/** An interceptor as grpc-js wants it, that does nothing. */
+const passThrough: ClientOptions = {
+  interceptors: [(options, nextCall) => new InterceptingCall(nextCall(options))],
+};
+
+const allOff = {
+  totalTimeout: false,
+  attemptTimeout: false,
+  retry: false,
+  circuitBreaker: false,
+  bulkhead: false,
+} as const;
+
+async function cost(
+  host: string,
+  use: Use,
+  { inTime, ...load }: AdapterLoad & { readonly inTime?: Use } = {},
+): Promise<PartReport> {
   const server = await startGrpcProcess();
   const clients: Inventory[] = [];
   const contender = (
     name: string,
     options: ClientOptions = {},
     protect = (client: Inventory): Inventory => client,
+    call = use,
   ) => {
     // Clients of one target would share their connection otherwise.
     const all = { 'grpc.use_local_subchannel_pool': 1, ...options };
     const made: unknown = new InventoryClient(server.address, credentials.createInsecure(), all);
     clients.push(made as Inventory);
     const client = protect(made as Inventory);
-    return { name, call: () => use(client) };
+    return { name, call: () => call(client) };
   };
   try {
     const contenders = {
       bare: contender('grpc-js, bare'),
       control: contender('grpc-js, bare again (A/A)'),
       wrapped: contender('@resil/grpc', channelOptions(), (client) => resilient(client)),
-      others: [contender('grpc-js, its own retries', retryPolicy)],
+      others: [
+        contender('grpc-js, its own retries', retryPolicy),
+        ...(inTime === undefined
+          ? []
+          : [
+              contender('grpc-js, an interceptor that does nothing', passThrough),
+              contender('grpc-js, a deadline', {}, undefined, inTime),
+              contender('@resil/grpc, every part off', channelOptions(), (client) =>
+                resilient(client, allOff),
+              ),
+            ]),
+      ],
     };
     return await adapterCost(host, contenders, load);
   } finally {
@@ -77,8 +114,8 @@ async function cost(host: string, use: Use, load?: AdapterLoad): Promise<PartRep
 }
 
 export const grpcUnaryAdapter: Part = (progress) => {
-  progress('bare, bare again, @resil/grpc, own retries');
-  return cost('gRPC unary', getStock);
+  progress('bare, bare again, @resil/grpc, own retries, and what its cost is made of');
+  return cost('gRPC unary', getStock, { inTime: getStockInTime });
 };
 
 export const grpcStreamAdapter: Part = (progress) => {
