@@ -1,6 +1,9 @@
 /** The commands, their options, and what comes out: text or JSON, and an exit code. */
 import path from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
+import { type Assessment, assess } from './assess/assess.js';
+import { assessmentText, levelsMarkdown } from './assess/report.js';
+import { askPrometheus } from './assess/telemetry-facts.js';
 import { BadInputError } from './bad-input.js';
 import { inspect } from './inspect.js';
 import type { Inspection } from './inspection.js';
@@ -53,6 +56,7 @@ function programOf(terminal: Terminal, end: End): Command {
   addLint(program, terminal, end);
   addExplain(program, terminal);
   addOps(program, terminal);
+  addAssess(program, terminal, end);
   return program;
 }
 
@@ -242,5 +246,56 @@ function addExplain(program: Command, terminal: Terminal): void {
           terminal.out(`${colors.bold(rule.id.padEnd(width))}  ${rule.title}\n`);
         }
       }
+    });
+}
+
+interface AssessCommandOptions extends ModuleOptions {
+  readonly events?: string;
+  readonly prometheus?: string;
+  readonly minLevel?: number;
+  readonly levels?: boolean;
+}
+
+function addAssess(program: Command, terminal: Terminal, end: End): void {
+  moduleOptions(program.command('assess'))
+    .description('tells how mature a service is, by what is measured, and what the next step is')
+    .argument('[module...]', 'built modules, one for each service')
+    .option('--events <ndjson>', 'log of events of an outage or a drill')
+    .option('--prometheus <url>', 'Prometheus that scrapes the service')
+    .addOption(new Option('--min-level <level>', 'end with 1 below this level').argParser(Number))
+    .option('--levels', 'all levels and criteria, as Markdown')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  resil assess dist/clients.js
+  resil assess dist/clients.js --events drill.ndjson --prometheus http://localhost:9090
+  resil assess dist/clients.js --min-level 3
+
+Exit codes: 0 assessed, 1 below --min-level, 2 bad input.`,
+    )
+    .action(async (modules: string[], options: AssessCommandOptions) => {
+      if (options.levels === true) return terminal.out(levelsMarkdown());
+      const { events, prometheus, minLevel = 0 } = options;
+      if (!Number.isInteger(minLevel) || minLevel < 0 || minLevel > 5) {
+        throw new BadInputError('--min-level must be a whole number from 1 to 5');
+      }
+      const { inspections, settings } = await inspectAll(modules, options, terminal);
+      const telemetry = {
+        timeline:
+          events === undefined ? undefined : await readTimeline(path.resolve(terminal.cwd, events)),
+        prometheus: prometheus === undefined ? undefined : await askPrometheus(prometheus),
+      };
+      const assessments: Assessment[] = [];
+      for (const inspection of inspections) {
+        assessments.push(await assess(inspection, { settings, telemetry }));
+      }
+      const colors = colorsOf(terminal);
+      terminal.out(
+        options.json === true
+          ? `${JSON.stringify({ assessments }, null, 2)}\n`
+          : assessments.map((assessment) => assessmentText(assessment, colors)).join(''),
+      );
+      if (assessments.some(({ level }) => level < minLevel)) end(exitCodes.findings);
     });
 }

@@ -1,5 +1,29 @@
 // Commands
 
+// Maturity
+export {
+  type AreaAssessment,
+  type Assessment,
+  type AssessOptions,
+  areas,
+  assess,
+  criteria,
+  levels,
+} from './assess/assess.js';
+export type {
+  Area,
+  Criterion,
+  Evidence,
+  Level,
+  MeasuredCriterion,
+  Measurement,
+} from './assess/criterion.js';
+export type { ProjectFacts, ProjectFile } from './assess/project.js';
+export {
+  askPrometheus,
+  type PrometheusFacts,
+  type TelemetryFacts,
+} from './assess/telemetry-facts.js';
 // Bad input
 export { BadInputError } from './bad-input.js';
 export { exitCodes, run } from './command-line.js';

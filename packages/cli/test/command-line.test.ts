@@ -87,6 +87,7 @@ describe('bad input ends with 2 and a sentence', () => {
     ['an option that is not known', ['lint', 'x', '--fast'], /unknown option '--fast'/],
     ['no folder to write to', ['ops', 'x'], /required option '--out <dir>'/],
     ['a time scale of 0', ['ops', 'x', '--out', 'o', '--time-scale', '0'], /--time-scale must be/],
+    ['a level that is none', ['assess', 'x', '--min-level', '6'], /--min-level must be/],
     ['a command that is not known', ['lnit'], /unknown command 'lnit'/],
   ] as const)('%s', async (_what, args, message) => {
     expect(await sentence(...args)).toMatch(message);
@@ -196,6 +197,38 @@ describe('resil ops', () => {
     expect((await resil('ops', file, '--out', 'filled', '--events', log)).code).toBe(0);
     const text = await readFile(path.join(await modules.folder, 'filled/post-mortem.md'), 'utf8');
     expect(text).toContain('| +0.0 s | quotes | **the circuit opened** | failures |');
+  });
+});
+
+describe('resil assess', () => {
+  it('tells the level of each area, the evidence and the next step', async () => {
+    const file = await modules.write(good, 'assessed/quotes.mjs');
+    await modules.write('{}', 'assessed/package.json');
+    const { code, out } = await resil('assess', file);
+    expect(code).toBe(0);
+    expect(out).toContain('quotes is at level 0 of 5');
+    expect(out).toContain('patterns: level 2');
+    expect(out).toContain('✗ 3 every pipeline has a circuit breaker that refuses');
+    expect(out).toContain('0 of 1 pipelines have a circuit breaker that refuses; not quotes');
+    expect(out).toContain('next: add a circuitBreaker to each');
+  });
+
+  it('gives JSON, and ends with 1 below the level that is asked for', async () => {
+    const file = await modules.write(good, 'assessed/quotes.mjs');
+    const { code, out } = await resil('assess', file, '--json', '--min-level', '1');
+    expect(code).toBe(1);
+    const [assessment] = JSON.parse(out).assessments;
+    expect(assessment).toMatchObject({ service: 'quotes', level: 0 });
+    expect(assessment.areas).toHaveLength(4);
+  });
+
+  it('reads a log of events', async () => {
+    const lines = ['circuit.opened', 'circuit.closed'].map((type, at) =>
+      JSON.stringify({ type, at, pipeline: 'quotes', strategy: 'q' }),
+    );
+    const log = await modules.write(lines.join('\n'), 'drill.ndjson');
+    const { out } = await resil('assess', await modules.write(good), '--events', log);
+    expect(out).toContain('1 of 1 outages in the log came to their end');
   });
 });
 
