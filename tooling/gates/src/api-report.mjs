@@ -10,6 +10,7 @@ import {
   ExtractorLogLevel,
   ExtractorMessageCategory,
 } from '@microsoft/api-extractor';
+import { bundleSizes, sizeChanges, sizedFolder, sizesText, splitReport } from './bundle-size.mjs';
 import { publishedPackages, root } from './workspace.mjs';
 
 export const reportName = 'api-report.md';
@@ -95,11 +96,23 @@ export function readReport(folder) {
   return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
 }
 
-/** Writes the report of every published package; returns the files that changed. */
-export function updateReports() {
+/** The part of the checked-in report that `makeReport` makes. */
+export const readSurface = (folder) => splitReport(readReport(folder)).surface;
+
+/**
+ * Writes the report of every published package; returns the files that changed. Sizes are rewritten
+ * when one differs by more than is tolerated: a byte more or less is not worth a diff.
+ */
+export async function updateReports() {
   const changed = [];
   for (const { folder } of publishedPackages()) {
-    const report = makeReport(folder);
+    let report = makeReport(folder);
+    if (folder === sizedFolder) {
+      const { sizes: kept } = splitReport(readReport(folder));
+      const now = await bundleSizes();
+      const sizes = sizeChanges(kept, now).length > 0 ? now : kept;
+      report = `${report}\n${sizesText(sizes)}`;
+    }
     if (report === readReport(folder)) continue;
     fs.writeFileSync(path.join(root, folder, reportName), report);
     changed.push(`${folder}/${reportName}`);
