@@ -20,6 +20,16 @@ export const ours = {
     resil.circuitBreaker({ failureThreshold: FAILURE_THRESHOLD, resetTimeout: RESET_TIMEOUT }),
   bulkhead: (): resil.Bulkhead => resil.bulkhead({ maxConcurrentCalls: MAX_CONCURRENT_CALLS }),
   timeout: (): resil.Timeout => resil.timeout({ duration: DURATION }),
+  fallback: (): resil.Fallback => resil.fallback(() => 0),
+  hedge: (): resil.Hedge => resil.hedge({ delay: DURATION, idempotent: true }),
+  /** With room for every call: what is measured is the way through. */
+  rateLimiter: (): resil.RateLimiter => resil.rateLimiter({ maxCalls: 1e9, interval: 1_000 }),
+  adaptiveLimiter: (): resil.AdaptiveLimiter => resil.adaptiveLimiter(),
+  throttle: (): resil.Throttle => resil.throttle(),
+  failover: (): resil.Failover<string> => resil.failover({ endpoints: ['a', 'b', 'c'] }),
+  /** Every call but the first is answered by it. */
+  cache: (): resil.Cache => resil.cache({ key: () => 'answer', freshDuration: RESET_TIMEOUT }),
+  coalesce: (): resil.Coalesce => resil.coalesce({ key: () => 'answer' }),
   all: (): resil.Pipeline =>
     resil.pipeline(ours.retry(), ours.circuitBreaker(), ours.bulkhead(), ours.timeout()),
   standard: (): resil.Pipeline => resil.standard({ name: 'answers' }),

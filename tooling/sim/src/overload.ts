@@ -36,6 +36,8 @@ export interface Load {
   readonly failed: number;
   /** Answered in time per second. */
   readonly goodput: number;
+  /** Calls per second that the server could have answered in that very run, by the time that its workers needed. */
+  readonly capacity: number;
 }
 
 type Send = (call: Call) => Promise<void>;
@@ -100,12 +102,16 @@ export class OverloadBed {
       const total = warmUpCalls + Math.round(duration * perMillisecond);
       const startedAt = performance.now();
       let countedFrom = startedAt;
+      let before = this.#server.counters();
       // By number and not by time, so that a machine that stands still for a while counts as many.
       for (let made = 0; made < total; await delay(5)) {
         const due = Math.min(total, (performance.now() - startedAt) * perMillisecond);
         for (; made < due; made++) {
           const counted = made >= warmUpCalls;
-          if (made === warmUpCalls) countedFrom = performance.now();
+          if (made === warmUpCalls) {
+            countedFrom = performance.now();
+            before = this.#server.counters();
+          }
           if (counted) load.calls++;
           const call = calls.execute(send).then(
             () => {
@@ -122,8 +128,11 @@ export class OverloadBed {
         }
       }
       const spent = performance.now() - countedFrom;
+      const [first, last] = [await before, await this.#server.counters()];
       await Promise.all(running);
-      return { ...load, goodput: (load.good * 1_000) / spent };
+      const serviceTime = (last.busyTime - first.busyTime) / (last.served - first.served);
+      const capacity = (this.#options.workers * 1_000) / serviceTime;
+      return { ...load, goodput: (load.good * 1_000) / spent, capacity };
     });
   }
 

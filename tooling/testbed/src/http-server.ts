@@ -54,6 +54,8 @@ export interface HttpCounters {
   readonly byPath: Readonly<Record<string, number>>;
   /** Requests that a worker has finished. */
   readonly served: number;
+  /** Milliseconds that workers spent on the requests that were finished, added up. */
+  readonly busyTime: number;
   /** Requests that wait for a worker. */
   readonly waiting: number;
   /** Requests whose client went away before the answer was complete. */
@@ -131,6 +133,7 @@ export class HttpService {
       hits: this.#hits,
       byPath: Object.fromEntries(this.#byPath),
       served: this.#workers.served,
+      busyTime: this.#workers.busyTime,
       waiting: this.#workers.waiting,
       abandoned: this.#abandoned,
       sockets: this.#sockets.size,
@@ -145,6 +148,7 @@ export class HttpService {
     this.#connections = 0;
     this.#byPath = new Map();
     this.#workers.served = 0;
+    this.#workers.busyTime = 0;
     this.requests.length = 0;
   }
 

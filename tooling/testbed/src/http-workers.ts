@@ -4,6 +4,8 @@ export class Workers {
   serviceTime: number;
   /** Requests that were finished. */
   served = 0;
+  /** Milliseconds that workers spent on them, added up: more than was asked for on a machine that is busy. */
+  busyTime = 0;
   readonly #size: number;
   readonly #maxWaiting: number;
   readonly #queue: Array<() => void> = [];
@@ -29,8 +31,10 @@ export class Workers {
     } else {
       this.#busy++;
     }
+    const startedAt = performance.now();
     if (this.serviceTime > 0) await new Promise((resolve) => setTimeout(resolve, this.serviceTime));
     this.served++;
+    this.busyTime += performance.now() - startedAt;
     this.#release();
     return true;
   }

@@ -1,4 +1,5 @@
 /** Each pattern alone, and the standard pipeline. */
+import * as resil from '@resil/core';
 import { answer, cockatiels, firing, opossum, ours, shutdown, through } from '../contenders.js';
 import { costTable } from '../cost-table.js';
 import type { Part } from '../part.js';
@@ -19,6 +20,15 @@ export const patterns: Part = async (progress) => {
     through('@resil timeout', ours.timeout()),
     through('cockatiel timeout', cockatiels.timeout()),
     firing('opossum breaker + timeout', opossum(answer, { timeout: 1_000 })),
+    through('@resil fallback', ours.fallback()),
+    through('@resil hedge', ours.hedge()),
+    through('@resil rateLimiter', ours.rateLimiter()),
+    through('@resil adaptiveLimiter', ours.adaptiveLimiter()),
+    through('@resil throttle', ours.throttle()),
+    through('@resil failover, three endpoints', ours.failover()),
+    through('@resil cache, a hit', ours.cache()),
+    through('@resil coalesce, nobody else', ours.coalesce()),
+    through('@resil pipeline() of nothing', resil.pipeline()),
     through('@resil standard()', ours.standard()),
   ];
   progress(`${contenders.length} contenders`);
