@@ -261,6 +261,11 @@ export class RootCall extends CallState {
     this.budgets = undefined;
   }
 
+  /** Whether the caller brought something to abort the call with. */
+  get cancellable(): boolean {
+    return this.options?.signal !== undefined || this.options?.cancellation !== undefined;
+  }
+
   /** Whether a layer repeats the operation when it fails. */
   get repeated(): boolean {
     return this.repeats;

@@ -247,24 +247,35 @@ export class Retry extends SingleLayer implements Strategy {
     tally: CallTally | undefined,
   ): Promise<T> {
     const first = call.attempt === 1 ? call : call.derive({ attempt: 1 });
-    const ended = (outcome: Outcome<T>): T | Promise<T> => {
-      const delay = this.#decide(outcome, first, classify, []);
-      if (delay === undefined) {
-        if (outcome.ok) tally?.succeed();
-        else tally?.fail((call as CallState).root, outcome.error);
-        return resultOf(outcome);
-      }
-      const result = this.#again(delay, call, first, classify, next);
-      return tally === undefined ? result : tally.watch((call as CallState).root, result);
+    const failed = (error: unknown): T | Promise<T> => {
+      const outcome = { ok: false, error, duration: call.now() - startedAt } as const;
+      return this.#ended(outcome, call, first, classify, next, tally);
     };
-    const failed = (error: unknown): T | Promise<T> =>
-      ended({ ok: false, error, duration: call.now() - startedAt });
     if (classify === undefined && this.#budget?.record === undefined)
       return next(first).then<T, T>(tally?.passed, failed);
-    return next(first).then(
-      (value) => ended({ ok: true, value, duration: call.now() - startedAt }),
-      failed,
-    );
+    return next(first).then((value) => {
+      const outcome = { ok: true, value, duration: call.now() - startedAt } as const;
+      return this.#ended(outcome, call, first, classify, next, tally);
+    }, failed);
+  }
+
+  /** The first attempt has ended. */
+  #ended<T>(
+    outcome: Outcome<T>,
+    call: Call,
+    first: Call,
+    classify: Classify | undefined,
+    next: (call: Call) => Promise<T>,
+    tally: CallTally | undefined,
+  ): T | Promise<T> {
+    const delay = this.#decide(outcome, first, classify, []);
+    if (delay === undefined) {
+      if (outcome.ok) tally?.succeed();
+      else tally?.fail((call as CallState).root, outcome.error);
+      return resultOf(outcome);
+    }
+    const result = this.#again(delay, call, first, classify, next);
+    return tally === undefined ? result : tally.watch((call as CallState).root, result);
   }
 
   /** Goes on after the first attempt, until an attempt succeeds or there is a reason to stop. */
