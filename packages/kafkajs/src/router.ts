@@ -176,7 +176,7 @@ export class Router {
     if (lane === undefined) {
       lane = new Lane(
         (messages, settings) => this.#deliver(topic, messages, settings, partition),
-        (error) => meaningOf(error)?.fault !== 'cluster',
+        certainlyRefused,
         () => this.#lanes.delete(name),
         this.#halt,
       );
@@ -206,6 +206,12 @@ export class Router {
       if (resends === MAX_RESENDS) throw new NotAcknowledgedError(topic, expected);
     }
   }
+}
+
+/** Whether an error says that somebody's messages were refused and none was written, so that sending the others again doubles nothing. */
+function certainlyRefused(error: unknown): boolean {
+  const meaning = meaningOf(error);
+  return meaning !== undefined && meaning.fault !== 'cluster' && meaning.effect === 'none';
 }
 
 /** One entry for each partition, as kafkajs answers a whole record: that with the lowest offset. */
