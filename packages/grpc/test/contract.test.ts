@@ -16,6 +16,7 @@ const badOptions: (readonly [object, RegExp])[] = [
   [{ maxKeys: 0 }, /\.maxKeys .*at least 1/],
   [{ idleTimeout: -1 }, /\.idleTimeout .*above 0/],
   [{ retries: 3 }, /\.retries is not an option/],
+  [{ failover: { endpoints: ['a'] } }, /\.failover is not an option/],
 ];
 
 const common = {

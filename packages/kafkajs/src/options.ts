@@ -14,15 +14,16 @@ import type {
 import {
   booleanRule,
   checkOptions,
-  clockRule,
   durationRule,
+  eitherRule,
   functionRule,
   InvalidOptionError,
   nameRule,
   objectRule,
   oneOfRule,
+  standardRules,
 } from '@resil/core';
-import type { ConsumerOptions } from './consumer-options.js';
+import { type ConsumerOptions, resolveConsumerOptions } from './consumer-options.js';
 import type { Outbox } from './outbox.js';
 
 /** Options of {@link resilient}: those of the standard pipeline, and those that only Kafka has. */
@@ -114,8 +115,8 @@ declare module 'kafkajs' {
 
 /** What the adapter knows of a call, for `classify`. */
 export interface KafkaCallState {
-  readonly operation: 'send' | 'transaction' | 'handle';
-  /** Whether kafkajs has begun to send: it can't be called back, and may be written. */
+  readonly operation: 'send' | 'transaction' | 'handle' | 'admin';
+  /** Whether kafkajs has begun: it can't be called back, and may be done. */
   sent: boolean;
   /** @internal Whether a handler is run just once. */
   readonly once?: boolean;
@@ -145,17 +146,31 @@ export interface ResolvedKafkaOptions {
   readonly standard: StandardOptions;
 }
 
-const rules: OptionRules<
-  Pick<KafkaOptions, 'name' | 'key' | 'keyBy' | 'clock' | 'pipeline' | 'sendContext' | 'consumer'>
-> = {
-  name: nameRule,
+/** Options that only the standard pipeline reads; the others are ours to check. */
+const { key: _key, hedge: _hedge, fallback: _fallback, ...partRules } = standardRules;
+
+const rules: OptionRules<KafkaOptions> = {
+  ...partRules,
+  fallback: eitherRule(
+    standardRules.fallback,
+    objectRule('an outbox', (value) => typeof value.enter === 'function'),
+  ),
   key: nameRule,
   keyBy: oneOfRule('cluster', 'topic'),
-  clock: clockRule,
   pipeline: functionRule,
   sendContext: booleanRule,
   consumer: objectRule('an options object'),
 };
+
+/** Parts of the standard pipeline that mean nothing beside a pipeline that replaces it. */
+const STANDARD_ONLY = [
+  'totalTimeout',
+  'attemptTimeout',
+  'retry',
+  'circuitBreaker',
+  'bulkhead',
+  'fallback',
+] as const;
 
 const sendRules: OptionRules<SendResilience> = {
   idempotent: booleanRule,
@@ -168,33 +183,15 @@ const sendRules: OptionRules<SendResilience> = {
   key: nameRule,
 };
 
-/** Checks the options and fills in the defaults. What is not Kafka's own goes on to `standard`, which checks it. */
+/** Checks the options and fills in the defaults. */
 export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new InvalidOptionError('resilient options', options, 'must be an object');
-  }
+  if (typeof options === 'object' && options !== null) refuseHedge(options as StandardOptions);
+  checkOptions('resilient', options, rules);
+  if (options.pipeline !== undefined) checkPipelineAlone(options);
   const { keyBy, key, pipeline, sendContext, consumer, fallback, ...rest } = options;
-  const { hedge } = rest as StandardOptions;
-  if (hedge !== undefined && hedge !== false) {
-    throw new InvalidOptionError(
-      'resilient.hedge',
-      hedge,
-      'must be left out: what kafkajs has begun to send is not called back',
-    );
-  }
   const { name = kafkaDefaults.name, clock, random, ...parts } = rest;
-  checkOptions('resilient', { name, key, keyBy, clock, pipeline, sendContext, consumer }, rules);
+  if (consumer !== undefined) resolveConsumerOptions(consumer);
   const outbox = isOutbox(fallback) ? fallback : undefined;
-  const part = Object.entries({ ...parts, fallback }).find(
-    ([name, value]) => value !== undefined && name !== 'classify' && name !== 'dependency',
-  );
-  if (pipeline !== undefined && part !== undefined) {
-    throw new InvalidOptionError(
-      `resilient.${part[0]}`,
-      part[1],
-      'belongs to the standard pipeline and must not be given beside pipeline',
-    );
-  }
   const { bulkhead, retry = kafkaDefaults.retry, ...others } = parts;
   return {
     name,
@@ -217,6 +214,27 @@ export function resolveOptions(options: KafkaOptions): ResolvedKafkaOptions {
       random,
     },
   };
+}
+
+/** What kafkajs has begun to send can't be called back: a second copy would be a second message. */
+function refuseHedge({ hedge }: Pick<StandardOptions, 'hedge'>): void {
+  if (hedge === undefined || hedge === false) return;
+  throw new InvalidOptionError(
+    'resilient.hedge',
+    hedge,
+    'must be left out: what kafkajs has begun to send is not called back',
+  );
+}
+
+/** Whoever makes the pipeline decides what it is made of. */
+function checkPipelineAlone(options: KafkaOptions): void {
+  const part = STANDARD_ONLY.find((name) => options[name] !== undefined);
+  if (part === undefined) return;
+  throw new InvalidOptionError(
+    `resilient.${part}`,
+    options[part],
+    'must be left out where pipeline is given',
+  );
 }
 
 /** The outbox as a fallback: it gets what was to be sent by way of the call. */

@@ -1,17 +1,20 @@
 /** The pipelines of a client, one per key. */
-import { type Keyed, keyed, type Pipeline, pipeline, standard } from '@resil/core';
+import { Fallback, type Keyed, keyed, type Pipeline, pipeline, Retry, standard } from '@resil/core';
 import { classify } from './classify.js';
 import { kafkaDefaults, type ResolvedKafkaOptions } from './options.js';
 
 /** Gives the pipelines of a key. */
 export class Pipelines {
   readonly #options: ResolvedKafkaOptions;
+  readonly #certain: boolean;
   readonly #own: Pipeline;
   readonly #others: Keyed;
+  readonly #once = new WeakMap<Pipeline, Pipeline>();
 
-  /** Builds the client's own, so that bad options are refused at once. */
-  constructor(options: ResolvedKafkaOptions) {
+  /** Builds the client's own, so that bad options are refused at once. With `certain`, no fallback answers for what was not done. */
+  constructor(options: ResolvedKafkaOptions, certain = false) {
     this.#options = options;
+    this.#certain = certain;
     this.#own = this.#create(options.key);
     this.#others = keyed((key) => this.#create(key), {
       name: options.name,
@@ -33,11 +36,24 @@ export class Pipelines {
     return this.of(topics.every((topic) => topic === first) ? first : undefined);
   }
 
+  /** The same pipeline for what can't be repeated or replaced by itself: a part of a transaction. */
+  once(whole: Pipeline): Pipeline {
+    let narrowed = this.#once.get(whole);
+    if (narrowed === undefined) {
+      narrowed = whole.narrow((layer) => !(layer instanceof Retry || layer instanceof Fallback));
+      this.#once.set(whole, narrowed);
+    }
+    return narrowed;
+  }
+
   #create(key: string): Pipeline {
     const { name, clock, pipeline: custom, standard: parts } = this.#options;
-    const judge = parts.classify ?? classify;
-    if (custom === undefined) return standard({ ...parts, key, classify: judge });
     const { dependency } = parts;
-    return pipeline({ name, key, clock, classify: judge, dependency }, custom(key));
+    const judge = parts.classify ?? classify;
+    const made =
+      custom === undefined
+        ? standard({ ...parts, key, classify: judge })
+        : pipeline({ name, key, clock, classify: judge, dependency }, custom(key));
+    return this.#certain ? made.narrow((layer) => !(layer instanceof Fallback)) : made;
   }
 }

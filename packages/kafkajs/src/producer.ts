@@ -3,15 +3,23 @@
  * kafkajs; the producer object beneath is replaced when it is of no use any more.
  */
 import { InvalidOptionError, type Pipeline } from '@resil/core';
-import type { Message, Producer, ProducerConfig, RecordMetadata } from 'kafkajs';
-import { guardedSender, type Sender } from './guarded-sender.js';
+import type {
+  Message,
+  Producer,
+  ProducerConfig,
+  ProducerRecord,
+  RecordMetadata,
+  Transaction,
+} from 'kafkajs';
+import { guardedSender } from './guarded-sender.js';
 import type { SendSettings } from './lane.js';
 import type { ResolvedKafkaOptions } from './options.js';
 import { BehindOutboxError } from './outbox-options.js';
 import { Partitions } from './partitioner.js';
 import type { Pipelines } from './pipelines.js';
+import type { Outgoing } from './record.js';
 import { isFatal, Renewable, spoilsIdempotent } from './renewable.js';
-import { Router } from './router.js';
+import { type Parts, Router } from './router.js';
 import { beginTransaction } from './transaction-object.js';
 
 /** What a wrapped producer is made of. */
@@ -19,7 +27,8 @@ export interface ProducerContext {
   readonly options: ResolvedKafkaOptions;
   readonly pipelines: Pipelines;
   readonly renewable: Renewable;
-  readonly partitions: Partitions;
+  /** How the sends of a transaction are begun. */
+  sendsOf(transaction: Transaction): (request: Outgoing) => Parts;
 }
 
 const CONTEXT: unique symbol = Symbol.for('@resil/kafkajs/producer') as never;
@@ -40,14 +49,20 @@ export function createProducer(
   const { createPartitioner } = partitions;
   const make = (): Producer => create({ ...config, createPartitioner });
   const renewable = new Renewable(make(), make);
-  return wrap({ options, pipelines, renewable, partitions });
+  const sendsOf = (transaction: Transaction): ((request: Outgoing) => Parts) => {
+    const router = new Router(partitions, (topic, messages, settings) =>
+      transaction.send(recordOf(topic, messages, settings)),
+    );
+    return ({ topicMessages, settings }) => router.send(topicMessages, settings);
+  };
+  return wrap({ options, pipelines, renewable, sendsOf }, partitions);
 }
 
 /** Refuses two owners of retries: ours and kafkajs' would multiply. */
 export function checkRetryOwner(
   options: ResolvedKafkaOptions,
   retries: number,
-  config: ProducerConfig,
+  config: Pick<ProducerConfig, 'idempotent'> = {},
 ): void {
   const { retry } = options.standard;
   if (options.pipeline !== undefined || retry === false || retry === undefined) return;
@@ -62,12 +77,12 @@ export function checkRetryOwner(
   throw new InvalidOptionError(
     'resilient.retry',
     retry,
-    `must be false while kafkajs itself makes ${retries} retries; retries have one owner: leave it out, or set retry: { retries: 0 } in the configuration of Kafka and producer`,
+    `must be false while kafkajs itself makes ${retries} retries; retries have one owner: leave it out, or set retry: { retries: 0 } in the configuration of Kafka, and none in that of its producers and admins`,
   );
 }
 
-function wrap(context: ProducerContext): Producer {
-  const { options, pipelines, renewable, partitions } = context;
+function wrap(context: ProducerContext, partitions: Partitions): Producer {
+  const { options, pipelines, renewable } = context;
   const { outbox } = options;
   const first = renewable.producer;
   const idempotent = first.isIdempotent();
@@ -104,19 +119,30 @@ function wrap(context: ProducerContext): Producer {
     transaction: () => beginTransaction(context),
     logger: () => renewable.producer.logger(),
   };
-  Object.defineProperty(wrapped, CONTEXT, { value: context });
-  return wrapped;
+  return withContext(wrapped, context);
+}
+
+/** Remembers what a producer is made of. */
+export function withContext(producer: Producer, context: ProducerContext): Producer {
+  return Object.defineProperty(producer, CONTEXT, { value: context });
 }
 
 /** A record without what is not set: kafkajs' defaults go by `undefined`, its copies may not. */
 export function recordOf(
   topic: string,
   messages: Message[],
-  { acks, timeout, compression }: SendSettings,
+  settings: SendSettings,
 ): Parameters<Producer['send']>[0] {
+  return { topic, messages, ...given(settings) };
+}
+
+/** Settings without those that are not set. */
+export function given({
+  acks,
+  timeout,
+  compression,
+}: SendSettings): Pick<ProducerRecord, keyof SendSettings> {
   return {
-    topic,
-    messages,
     ...(acks !== undefined && { acks }),
     ...(timeout !== undefined && { timeout }),
     ...(compression !== undefined && { compression }),
@@ -131,68 +157,4 @@ function direct(
   settings: SendSettings,
 ) => Promise<RecordMetadata[]> {
   return (topicMessages, settings) => router.send(topicMessages, settings).done;
-}
-
-/**
- * A producer that was made by somebody else. Its partitioner, its retries and the means to replace it
- * are out of reach: messages that name their partition go partition by partition, others as they are.
- */
-export function wrapReadyProducer(
-  producer: Producer,
-  options: ResolvedKafkaOptions,
-  pipelines: Pipelines,
-): Producer {
-  const partitions = new Partitions(undefined, options.random);
-  const never = (): Producer => producer;
-  const context = { options, pipelines, renewable: new Renewable(producer, never), partitions };
-  const { outbox } = options;
-  const one = oneAtATime(producer.isIdempotent());
-  const send = (
-    topicMessages: Parameters<Router['send']>[0],
-    { acks, timeout, compression }: SendSettings,
-  ): Promise<RecordMetadata[]> =>
-    one(() => {
-      const batch = { topicMessages: topicMessages.map((part) => ({ ...part })) };
-      return producer.sendBatch({
-        ...batch,
-        ...(acks !== undefined && { acks }),
-        ...(timeout !== undefined && { timeout }),
-        ...(compression !== undefined && { compression }),
-      });
-    });
-  const sender: Sender = guardedSender({
-    pipeline: (topics, key) => pipelines.for(topics, key),
-    begin: ({ topicMessages, settings }) => ({
-      done: send(topicMessages, settings),
-      withdraw: () => {},
-      sent: true,
-    }),
-    sendContext: options.sendContext,
-    outbox,
-  });
-  outbox?.attach(send, options.clock);
-  const wrapped: Producer = { ...producer, ...sender };
-  if (outbox !== undefined) {
-    wrapped.connect = async () => {
-      await outbox.start();
-      await producer.connect();
-    };
-    wrapped.disconnect = async () => {
-      await outbox.stop();
-      await producer.disconnect();
-    };
-  }
-  Object.defineProperty(wrapped, CONTEXT, { value: context });
-  return wrapped;
-}
-
-/** Runs work one after the other if `ordered`: an idempotent producer loses messages otherwise. */
-function oneAtATime(ordered: boolean): <T>(work: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    if (!ordered) return work();
-    const next = last.then(work);
-    last = next.catch(() => {});
-    return next;
-  };
 }

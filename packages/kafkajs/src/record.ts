@@ -4,10 +4,14 @@ import type { Message, ProducerBatch, ProducerRecord, TopicMessages } from 'kafk
 import type { SendSettings } from './lane.js';
 import { checkSendResilience, type SendResilience } from './options.js';
 
-/** A send, whichever way it was asked for. */
-export interface SendRequest {
+/** What a send is to write, and how. */
+export interface Outgoing {
   readonly topicMessages: readonly TopicMessages[];
   readonly settings: SendSettings;
+}
+
+/** A send, whichever way it was asked for. */
+export interface SendRequest extends Outgoing {
   readonly resilience: SendResilience;
 }
 

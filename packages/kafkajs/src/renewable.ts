@@ -1,9 +1,10 @@
 /**
  * A producer object of kafkajs that can be replaced. An idempotent one doesn't know its sequence
  * numbers any more after a send whose outcome is unknown, and would lose the next message; one that
- * was fenced, or whose commit failed, refuses everything. What the user holds goes on working.
+ * was fenced, or whose commit failed, refuses everything. What the user holds goes on working. One that
+ * somebody else has made can't be replaced: it refuses what it could lose.
  */
-import { report } from '@resil/core';
+import { isResilienceError, ResilienceError, report } from '@resil/core';
 import type { Producer } from 'kafkajs';
 import { meaningOf } from './classify.js';
 
@@ -18,9 +19,21 @@ interface Generation {
   failed: boolean;
 }
 
+/** A producer that was wrapped ready-made can't be used any more. Code `RESIL_PRODUCER_SPENT`; nothing was sent. */
+export class ProducerSpentError extends ResilienceError {
+  constructor(cause: unknown) {
+    super(
+      'RESIL_PRODUCER_SPENT',
+      'this producer does not know what it has written, and could lose the next message; make another, or wrap the Kafka client, whose producers are replaced',
+      { strategy: 'kafkajs', refusal: true, cause },
+    );
+  }
+}
+
 /** Gives the producer object to use. */
 export class Renewable {
-  readonly #create: () => Producer;
+  readonly #create: (() => Producer) | undefined;
+  #spent: { readonly cause: unknown } | undefined;
   readonly #listeners = new Map<
     object,
     { eventName: string; listener: (event: never) => void; end: () => void }
@@ -32,7 +45,8 @@ export class Renewable {
   #connecting: Promise<void> | undefined;
   #renewals = 0;
 
-  constructor(first: Producer, create: () => Producer) {
+  /** Without `create`, a producer that would be replaced is not used any more. */
+  constructor(first: Producer, create?: () => Producer) {
     this.#create = create;
     this.#generation = {
       producer: first,
@@ -88,16 +102,17 @@ export class Renewable {
     work: (producer: Producer) => Promise<T>,
     spoils: (error: unknown) => boolean,
   ): Promise<T> {
+    if (this.#spent !== undefined) throw new ProducerSpentError(this.#spent.cause);
     // The broker was away when it was to connect.
     if (this.#wanted && !this.#open) await this.connect();
-    if (this.#generation.failed) this.retire(this.#generation.producer);
+    if (this.#generation.failed) this.retire(this.#generation.producer, undefined);
     const generation = this.#generation;
     await generation.connected;
     generation.running += 1;
     try {
       return await work(generation.producer);
     } catch (error) {
-      if (spoils(error)) this.retire(generation.producer);
+      if (spoils(error)) this.retire(generation.producer, error);
       throw error;
     } finally {
       generation.running -= 1;
@@ -106,9 +121,13 @@ export class Renewable {
   }
 
   /** Puts another in the place of a producer object, unless that has happened already. */
-  retire(producer: Producer): void {
+  retire(producer: Producer, cause: unknown): void {
     const old = this.#generation;
     if (old.producer !== producer) return;
+    if (this.#create === undefined) {
+      this.#spent ??= { cause };
+      return;
+    }
     const next = this.#create();
     this.#renewals += 1;
     for (const entry of this.#listeners.values()) {
@@ -128,6 +147,7 @@ export class Renewable {
 
 /** Whether an error of a send says that an idempotent producer's sequence numbers are not known any more. */
 export function spoilsIdempotent(error: unknown): boolean {
+  if (isResilienceError(error)) return error.code === 'RESIL_OUTCOME_UNKNOWN';
   const meaning = meaningOf(error);
   return meaning !== undefined && (meaning.fault === 'producer' || meaning.effect === 'maybe');
 }

@@ -1,15 +1,26 @@
 /**
- * The seam: a proxy over kafkajs' client, which gives back kafkajs' own type. The producers and
- * consumers that it makes are guarded, because only where they are made can the partitioner and the
+ * The seam: a proxy over kafkajs' client, which gives back kafkajs' own type. The producers, consumers
+ * and admins that it makes are guarded, because only where they are made can the partitioner and the
  * retry settings be reached, and a producer object be replaced.
  */
 import { InvalidOptionError } from '@resil/core';
-import type { Consumer, ConsumerConfig, Kafka, Producer, ProducerConfig } from 'kafkajs';
+import type {
+  Admin,
+  AdminConfig,
+  Consumer,
+  ConsumerConfig,
+  Kafka,
+  Producer,
+  ProducerConfig,
+  RetryOptions,
+} from 'kafkajs';
+import { wrapAdmin } from './admin.js';
 import { setBeneath } from './beneath.js';
 import { wrapConsumer } from './consumer.js';
 import { type KafkaOptions, type ResolvedKafkaOptions, resolveOptions } from './options.js';
 import { Pipelines } from './pipelines.js';
-import { checkRetryOwner, contextOf, createProducer, wrapReadyProducer } from './producer.js';
+import { checkRetryOwner, contextOf, createProducer } from './producer.js';
+import { wrapReadyProducer } from './ready-producer.js';
 
 /** Answered by every wrapped client, also to a second copy of this package. */
 const WRAPPED = '@resil/kafkajs/wrapped';
@@ -19,8 +30,8 @@ const KAFKAJS_RETRIES = 5;
 
 /**
  * Keeps a Kafka client's callers alive when brokers are slow, fail or disappear, and their messages
- * safe. Gives the client back, with its own type: the producers and consumers made from it are
- * guarded. Takes a ready producer too, with fewer promises: see the README.
+ * safe. Gives the client back, with its own type: the producers, consumers and admins made from
+ * it are guarded. Takes a ready producer too, with fewer promises: see the README.
  *
  * Sends reject with kafkajs' own errors, or a `ResilienceError`: `RESIL_OUTCOME_UNKNOWN` (a send that
  * was not answered in time), `RESIL_TIMEOUT` (one that was never begun), `RESIL_CIRCUIT_OPEN`,
@@ -49,25 +60,33 @@ export function resilient<T extends Kafka | Producer>(target: T, options: KafkaO
 }
 
 function wrapKafka(kafka: Kafka, options: ResolvedKafkaOptions, pipelines: Pipelines): Kafka {
-  const retries = clusterRetries(kafka);
+  // Finding a leader and connecting go by those of the client, whatever a producer or admin is told.
+  const retriesOf = (own: RetryOptions | undefined): number =>
+    Math.max(clusterRetries(kafka) ?? KAFKAJS_RETRIES, own?.retries ?? 0);
   const producer = (config: ProducerConfig = {}): Producer => {
-    checkRetryOwner(options, config.retry?.retries ?? retries ?? KAFKAJS_RETRIES, config);
+    checkRetryOwner(options, retriesOf(config.retry), config);
     return createProducer((own) => kafka.producer(own), config, options, pipelines);
   };
   // A fallback's answer must not pass for a written message.
-  const strict = {
-    ...options,
-    outbox: undefined,
-    standard: { ...options.standard, fallback: undefined },
-  };
+  const strict = { ...options, outbox: undefined };
   let strictPipelines: Pipelines | undefined;
   const certain = (): Producer => {
-    strictPipelines ??= new Pipelines(strict);
+    strictPipelines ??= new Pipelines(strict, true);
     return createProducer((own) => kafka.producer(own), {}, strict, strictPipelines);
   };
   const consumer = (config: ConsumerConfig): Consumer =>
     wrapConsumer(kafka, certain, config, options);
-  const own: Record<PropertyKey, unknown> = { producer, consumer, [WRAPPED]: true };
+  const name = `${options.name} admin`;
+  let adminPipelines: Pipelines | undefined;
+  const admin = (config: AdminConfig = {}): Admin => {
+    checkRetryOwner(options, retriesOf(config.retry));
+    adminPipelines ??= new Pipelines(
+      { ...options, name, standard: { ...options.standard, name } },
+      true,
+    );
+    return wrapAdmin(kafka.admin(config), adminPipelines.of(undefined));
+  };
+  const own: Record<PropertyKey, unknown> = { producer, consumer, admin, [WRAPPED]: true };
   const wrapped = new Proxy(kafka, {
     get(target, property) {
       if (Object.hasOwn(own, property)) return own[property];

@@ -3,21 +3,12 @@
  * producer object can't begin another one when no answer came; the object is replaced then. What has
  * happened to the transaction is told apart: not ended, or not known.
  */
-import {
-  Fallback,
-  isResilienceError,
-  OutcomeUnknownError,
-  type Pipeline,
-  ResilienceError,
-  Retry,
-} from '@resil/core';
-import type { Message, Producer, Transaction } from 'kafkajs';
+import { isResilienceError, OutcomeUnknownError, ResilienceError } from '@resil/core';
+import type { Producer, Transaction } from 'kafkajs';
 import { meaningOf, rootOf } from './classify.js';
 import { guardedSender } from './guarded-sender.js';
-import type { SendSettings } from './lane.js';
-import { type ProducerContext, recordOf } from './producer.js';
-import { isFatal } from './renewable.js';
-import { Router } from './router.js';
+import type { ProducerContext } from './producer.js';
+import { isFatal, spoilsIdempotent } from './renewable.js';
 
 /** A transaction can't be committed because one of its sends failed; it was aborted. Code `RESIL_TRANSACTION_FAILED`. */
 export class TransactionFailedError extends ResilienceError {
@@ -32,76 +23,76 @@ export class TransactionFailedError extends ResilienceError {
 
 /** Begins a transaction; with another producer object if this one can't. */
 export async function beginTransaction(context: ProducerContext): Promise<Transaction> {
-  const { renewable, pipelines } = context;
-  const pipeline = narrowed(pipelines.of(undefined));
-  return pipeline.execute(
-    async () => {
-      try {
-        return await begin(context, pipeline);
-      } catch (error) {
-        if (!isFatal(error)) throw error;
-        renewable.retire(renewable.producer);
-        return begin(context, pipeline);
-      }
-    },
-    { name: 'transaction', attributes: { kafkajs: { operation: 'transaction', sent: false } } },
-  );
-}
-
-/** A part of a transaction can't be repeated or replaced by itself. */
-function narrowed(pipeline: Pipeline): Pipeline {
-  return pipeline.narrow((layer) => !(layer instanceof Retry) && !(layer instanceof Fallback));
-}
-
-async function begin(context: ProducerContext, pipeline: Pipeline): Promise<Transaction> {
   const { renewable } = context;
+  return coordinated(context, false, async () => {
+    try {
+      return await begin(context);
+    } catch (error) {
+      if (!isFatal(error)) throw error;
+      renewable.retire(renewable.producer, error);
+      return begin(context);
+    }
+  });
+}
+
+/** What a transaction's coordinator does concerns the cluster and no topic, whatever `keyBy` says. */
+function coordinated<T>(
+  { pipelines }: ProducerContext,
+  sent: boolean,
+  work: () => Promise<T>,
+): Promise<T> {
+  return pipelines.once(pipelines.of(undefined)).execute(work, {
+    name: 'transaction',
+    attributes: { kafkajs: { operation: 'transaction', sent } },
+  });
+}
+
+async function begin(context: ProducerContext): Promise<Transaction> {
   let producer!: Producer;
-  const transaction = await renewable.use((current) => {
+  const transaction = await context.renewable.use((current) => {
     producer = current;
     return current.transaction();
   }, isFatal);
-  return wrapTransaction(context, pipeline, producer, transaction);
+  return wrapTransaction(context, producer, transaction);
 }
 
 function wrapTransaction(
-  { renewable, partitions, options }: ProducerContext,
-  pipeline: Pipeline,
+  context: ProducerContext,
   producer: Producer,
   transaction: Transaction,
 ): Transaction {
+  const { renewable, pipelines, options } = context;
   let failed: { readonly error: unknown } | undefined;
+  /** Why the producer object can't be used when the transaction is over. */
+  let spoilt: { readonly error: unknown } | undefined;
   const fail = (error: unknown): never => {
     failed ??= { error };
-    if (isFatal(error)) renewable.retire(producer);
+    if (isFatal(error)) renewable.retire(producer, error);
+    if (spoilsIdempotent(error)) spoilt ??= { error };
     throw error;
   };
-  const router = new Router(partitions, (topic: string, messages: Message[], how: SendSettings) =>
-    transaction.send(recordOf(topic, messages, how)),
-  );
   const sender = guardedSender({
-    pipeline: () => pipeline,
+    pipeline: (topics, key) => pipelines.once(pipelines.for(topics, key)),
     sendContext: options.sendContext,
-    begin: ({ topicMessages, settings }) => router.send(topicMessages, settings),
+    begin: context.sendsOf(transaction),
   });
-  const end = (work: () => Promise<void>): Promise<void> =>
-    pipeline.execute(work, {
-      name: 'transaction',
-      attributes: { kafkajs: { operation: 'transaction', sent: true } },
-    });
+  const end = (work: () => Promise<void>): Promise<void> => coordinated(context, true, work);
   const abort = async (): Promise<void> => {
     try {
       await end(() => transaction.abort());
     } catch (error) {
       // The next one to begin with this transactional id aborts it.
-      renewable.retire(producer);
+      renewable.retire(producer, error);
       throw error;
     }
+    // Not sooner: another with this transactional id would end the transaction itself.
+    if (spoilt !== undefined) renewable.retire(producer, spoilt.error);
   };
   return {
     ...transaction,
     send: (record) => sender.send(record).catch(fail),
     sendBatch: (batch) => sender.sendBatch(batch).catch(fail),
-    sendOffsets: (offsets) => transaction.sendOffsets(offsets).catch(fail),
+    sendOffsets: (offsets) => end(() => transaction.sendOffsets(offsets)).catch(fail),
     abort,
     commit: async () => {
       if (failed !== undefined) {
@@ -117,7 +108,7 @@ function wrapTransaction(
         });
       } catch (error) {
         if (!asked) throw error;
-        renewable.retire(producer);
+        renewable.retire(producer, error);
         if (notEnded(error)) throw error;
         throw new OutcomeUnknownError(
           'transaction',

@@ -1,3 +1,4 @@
+import { observe } from '@resil/core';
 import type { KafkaNode } from '@resil/testbed';
 import type { Transaction } from 'kafkajs';
 import { expect, it } from 'vitest';
@@ -110,6 +111,47 @@ describeKafka('transactions', { nodes: 1 }, (lab) => {
       await tx.send({ topic, messages: [{ value: 'd' }] });
     });
     expect(await lab.values(topic)).toEqual(['a', 'b', 'd']);
+  });
+
+  it('lose nothing after one that was aborted because a send was not answered', async () => {
+    const topic = await lab.topic(1);
+    const retry = { retries: 1, initialRetryTime: 50, maxRetryTime: 100 };
+    const producer = await lab.producer(
+      {},
+      { ...config(), retry },
+      { ...QUICK, requestTimeout: 400 },
+    );
+    const tx = await producer.transaction();
+    await tx.send({ topic, messages: [{ value: 'aborted' }] });
+    await lab.cluster.node(1).pause();
+    // The broker writes it later, under a sequence number that kafkajs has taken back.
+    await rejection(tx.send({ topic, messages: [{ value: 'not answered' }] }));
+    await lab.cluster.node(1).resume();
+    await tx.abort();
+    await transaction(producer, async (next) => {
+      for (const value of ['a', 'b']) await next.send({ topic, messages: [{ value }] });
+    });
+    expect(await lab.values(topic)).toEqual(['a', 'b']);
+  });
+
+  it('go by the key of the cluster as a whole, and of the topic for their sends', async () => {
+    const topic = await lab.topic(1);
+    const events: string[] = [];
+    const stop = observe((event) => {
+      if (event.type === 'call.succeeded') events.push(`${event.name} ${event.key}`);
+    });
+    const producer = await lab.producer({ keyBy: 'topic' }, config(), CLIENT);
+    const tx = await producer.transaction();
+    await tx.send({ topic, messages: [{ value: 'a' }] });
+    await tx.send({ topic, messages: [{ value: 'b' }], resilience: { key: 'own' } });
+    await tx.commit();
+    stop();
+    expect(events).toEqual([
+      'transaction cluster',
+      `${topic} ${topic}`,
+      `${topic} own`,
+      'transaction cluster',
+    ]);
   });
 
   it('refuse to commit when a send has failed', async () => {

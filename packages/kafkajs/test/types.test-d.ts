@@ -1,5 +1,5 @@
 /** The host's types survive: what compiles with kafkajs compiles with what we give back. */
-import type { Batch, Consumer, Kafka, Producer, RecordMetadata, Transaction } from 'kafkajs';
+import type { Admin, Batch, Consumer, Kafka, Producer, RecordMetadata, Transaction } from 'kafkajs';
 import { expectTypeOf, test } from 'vitest';
 import {
   outbox,
@@ -20,6 +20,7 @@ test('the client keeps its own type', () => {
   expectTypeOf(resilient(own)).toEqualTypeOf<Own>();
   expectTypeOf(resilient(kafka).producer()).toEqualTypeOf<Producer>();
   expectTypeOf(resilient(kafka).consumer({ groupId: 'g' })).toEqualTypeOf<Consumer>();
+  expectTypeOf(resilient(kafka).admin()).toEqualTypeOf<Admin>();
   expectTypeOf(resilient(kafka.producer())).toEqualTypeOf<Producer>();
 });
 
