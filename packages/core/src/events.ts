@@ -337,7 +337,7 @@ export type ConsumerEvent =
       readonly strategy: string;
       readonly partition: number;
       readonly reason: ConsumerPauseReason;
-      /** How long it is left alone, in ms. */
+      /** How long it is left alone, in ms; `Infinity` until somebody resumes it. */
       readonly delay: number;
     }
   | { readonly type: 'consumer.resumed'; readonly strategy: string; readonly partition: number }
@@ -361,6 +361,19 @@ export type ConsumerEvent =
       readonly to: string;
       /** How often its handler has run, all topics together. */
       readonly attempts: number;
+      readonly error: unknown;
+    }
+  | {
+      /** It could not be handled, and its dead letter is refused for good. */
+      readonly type: 'message.undeliverable';
+      readonly strategy: string;
+      /** Topic that does not take it; `undefined` if none could be named. */
+      readonly to: string | undefined;
+      /** How often its handler has run, all topics together. */
+      readonly attempts: number;
+      /** Whether it was passed over, and is lost; its partition waits with it otherwise. */
+      readonly skipped: boolean;
+      /** Why the topic does not take it. */
       readonly error: unknown;
     };
 

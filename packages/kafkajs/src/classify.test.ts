@@ -1,5 +1,11 @@
 import { createRequire } from 'node:module';
-import { type Call, CircuitOpenError, OutcomeUnknownError, TimeoutError } from '@resil/core';
+import {
+  type Call,
+  CircuitOpenError,
+  InvalidOptionError,
+  OutcomeUnknownError,
+  TimeoutError,
+} from '@resil/core';
 import {
   KafkaJSConnectionError,
   KafkaJSError,
@@ -9,7 +15,18 @@ import {
   KafkaJSRequestTimeoutError,
 } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
-import { classify, isRebalance, meaningOf, rootOf } from './classify.js';
+import {
+  classify,
+  isRebalance,
+  isRefusedForGood,
+  isTooLarge,
+  meaningOf,
+  rootOf,
+} from './classify.js';
+import { UnknownPartitionError } from './partitioner.js';
+import { ProducerSpentError } from './renewable.js';
+import { NotAcknowledgedError } from './router.js';
+import { TransactionFailedError } from './transaction-object.js';
 
 const protocol = (type: string, retriable: boolean) =>
   new KafkaJSProtocolError(Object.assign(new Error(type), { type, code: 1, retriable }) as never);
@@ -67,6 +84,31 @@ describe('meaningOf', () => {
     const retriable = errorCodes.flatMap((one) => (one.retriable ? [one.type] : []));
     // kafkajs says of these that they can't be retried: a broker that is away, and answers that tell nothing.
     expect(of('cluster').sort()).toEqual([...retriable, ...NOT_RETRIABLE_AND_NOBODYS].sort());
+  });
+
+  it('has a meaning for every error that kafkajs makes', () => {
+    const require = createRequire(import.meta.url);
+    const errors = require('kafkajs/src/errors.js') as Record<string, unknown>;
+    const classes = Object.entries(errors).flatMap(([name, one]) =>
+      typeof one === 'function' && name.startsWith('KafkaJS') ? [name] : [],
+    );
+    const named = (name: string) => meaningOf(Object.assign(new Error(name), { name }));
+    const cluster = classes.filter((name) => named(name)?.fault === 'cluster');
+    expect(cluster.sort()).toEqual([
+      'KafkaJSBrokerNotFound',
+      'KafkaJSConnectionClosedError',
+      'KafkaJSConnectionError',
+      'KafkaJSGroupCoordinatorNotFound',
+      'KafkaJSLockTimeout',
+      'KafkaJSMetadataNotLoaded',
+      'KafkaJSNoBrokerAvailableError',
+      'KafkaJSRequestTimeoutError',
+      'KafkaJSSASLAuthenticationError',
+      'KafkaJSStaleTopicMetadataAssignment',
+      'KafkaJSTopicMetadataNotLoaded',
+    ]);
+    expect(classes.length).toBeGreaterThan(25);
+    for (const name of classes) expect(named(name)).toBeDefined();
   });
 
   it("takes a connection that was closed between two steps for the cluster's failure", () => {
@@ -141,6 +183,54 @@ describe('classify', () => {
       new CircuitOpenError('x', 1, 'open'),
     ];
     for (const error of others) expect(ask(error, true)).toBe('ignored');
+  });
+});
+
+describe('isRefusedForGood', () => {
+  it.each([
+    ['MESSAGE_TOO_LARGE', true],
+    ['RECORD_LIST_TOO_LARGE', true],
+    ['TOPIC_AUTHORIZATION_FAILED', true],
+    ['INVALID_RECORD', true],
+    ['UNKNOWN_TOPIC_OR_PARTITION', false],
+    ['BROKER_NOT_AVAILABLE', false],
+    ['UNKNOWN_PRODUCER_ID', false],
+  ])('tells %s: %s', (type, expected) => {
+    const retriable = type === 'UNKNOWN_TOPIC_OR_PARTITION';
+    expect(isRefusedForGood(protocol(type, retriable))).toBe(expected);
+    expect(isTooLarge(protocol(type, retriable))).toBe(type.endsWith('TOO_LARGE'));
+  });
+
+  it('is our own refusal of a record too, and nothing that may pass', () => {
+    expect(isRefusedForGood(new InvalidOptionError('send.topic', 'x', 'must be'))).toBe(true);
+    const passing = [
+      new KafkaJSError('The producer is disconnected'),
+      new KafkaJSNonRetriableError("The producer is disconnecting; therefore, it can't accept"),
+      new CircuitOpenError('x', 1, 'open'),
+      new TypeError('x'),
+      undefined,
+    ];
+    for (const error of passing) expect(isRefusedForGood(error)).toBe(false);
+  });
+});
+
+describe('our own errors', () => {
+  it('carry no flag on which kafkajs stops a consumer for good', () => {
+    const errors = [
+      new CircuitOpenError('x', 1, 'open'),
+      new OutcomeUnknownError('x', 'x', undefined),
+      new TimeoutError('x', 1),
+      new UnknownPartitionError('x', 9, 1),
+      new NotAcknowledgedError('x', 0),
+      new ProducerSpentError(undefined),
+      new TransactionFailedError(undefined),
+    ];
+    for (const error of errors) {
+      expect(error).not.toHaveProperty('retriable');
+      expect(['TypeError', 'RangeError', 'SyntaxError', 'ReferenceError']).not.toContain(
+        error.name,
+      );
+    }
   });
 });
 

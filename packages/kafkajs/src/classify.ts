@@ -152,6 +152,19 @@ export const classify: Classify = (outcome, call) => {
   return { kind: 'failure', repeat: meaning.transient && safe };
 };
 
+/** Whether a topic does not take messages of that size. */
+export function isTooLarge(error: unknown): boolean {
+  const { type } = (rootOf(error) ?? {}) as HostError;
+  return type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE';
+}
+
+/** Whether a message was refused so that sending it again can't help: by the broker, or because there can be no such topic. */
+export function isRefusedForGood(error: unknown): boolean {
+  const root = rootOf(error) as HostError | null | undefined;
+  if (root?.code === 'RESIL_INVALID_OPTION') return true;
+  return typeof root?.type === 'string' && meaningOf(error)?.fault === 'caller';
+}
+
 /** Whether an error says that a consumer's group is being shared out anew; kafkajs must see it as it is. */
 export function isRebalance(error: unknown): boolean {
   const { type } = (error ?? {}) as HostError;

@@ -23,6 +23,7 @@ import {
   positiveDurationRule,
 } from '@resil/core';
 import type { Producer } from 'kafkajs';
+import type { OmittedPart } from './dead-letter.js';
 
 /** What became of a message that its handler could not handle. It tells nothing of the message's contents. */
 export interface GivenUpMessage {
@@ -37,6 +38,18 @@ export interface GivenUpMessage {
   readonly attempts: number;
   /** What its handler failed with at last. */
   readonly error: unknown;
+  /** What the dead letter lacks, because its topic does not take messages of that size. */
+  readonly omitted: readonly OmittedPart[];
+}
+
+/** A message that its handler could not handle and no topic takes. It tells nothing of the message's contents. */
+export interface UndeliverableMessage extends Omit<GivenUpMessage, 'to' | 'omitted'> {
+  /** The dead-letter topic; `undefined` if none could be named. */
+  readonly to: string | undefined;
+  /** Why it does not take the message. */
+  readonly refusal: unknown;
+  /** Whether it was passed over, and is lost; its partition waits with it otherwise. */
+  readonly skipped: boolean;
 }
 
 /** How handlers are treated. */
@@ -133,6 +146,21 @@ export interface ConsumerOptions {
   readonly drainTimeout?: number | false | undefined;
   /** Told of each message that was sent on to a retry or dead-letter topic. Default: nobody. */
   readonly onGivenUp?: ((message: GivenUpMessage) => void) | undefined;
+  /**
+   * What happens to a message that can't be handled, and whose dead letter is refused for good: by the
+   * broker (authorization, a record that the topic does not allow), or because its topic can't be named.
+   * One that is too large for its topic is not among them: its dead letter goes without its value.
+   *
+   * - `'stop'`: its partition is left alone with it, until `consumer.resume` or a new start of the consumer.
+   * - `'skip'`: it is passed over, and lost.
+   *
+   * Both are told by `message.undeliverable` and `onUndeliverable`.
+   *
+   * @defaultValue `consumerDefaults.whenUndeliverable` (`'stop'`)
+   */
+  readonly whenUndeliverable?: 'stop' | 'skip' | undefined;
+  /** Told of each message that can be neither handled nor sent on. Default: nobody. */
+  readonly onUndeliverable?: ((message: UndeliverableMessage) => void) | undefined;
   /** Sends to retry and dead-letter topics. Needed by `resilientHandler`; consumers of a resilient Kafka make one of their own. */
   readonly producer?: Pick<Producer, 'send'> | undefined;
   /** Source of time. Default: the system's. */
@@ -151,6 +179,7 @@ export const consumerDefaults: {
   readonly holdDelay: number;
   readonly maxHoldDuration: number;
   readonly drainTimeout: number;
+  readonly whenUndeliverable: 'stop';
 } = Object.freeze({
   name: 'kafka consumer',
   attemptTimeout: false,
@@ -161,6 +190,7 @@ export const consumerDefaults: {
   maxHoldDuration: 600_000,
   // Kubernetes gives a process 30 s.
   drainTimeout: 20_000,
+  whenUndeliverable: 'stop',
 });
 
 const off = oneOfRule(false);
@@ -184,6 +214,8 @@ const rules: OptionRules<ConsumerOptions> = {
   maxHoldDuration: durationRule(0, true),
   drainTimeout: eitherRule(positiveDurationRule(), off),
   onGivenUp: functionRule,
+  whenUndeliverable: oneOfRule('stop', 'skip'),
+  onUndeliverable: functionRule,
   producer: objectRule('a producer', (value) => typeof value.send === 'function'),
   clock: clockRule,
   random: functionRule,

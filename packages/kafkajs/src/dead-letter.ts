@@ -1,6 +1,7 @@
 /** Retry topics and dead-letter topics: their names, and the headers that tell what happened to a message. */
 import { InvalidOptionError } from '@resil/core';
 import type { IHeaders, KafkaMessage, Message, Producer } from 'kafkajs';
+import { isRefusedForGood, isTooLarge } from './classify.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
 
 /** Headers of a message that was given up. */
@@ -21,6 +22,8 @@ export const resilienceHeaders: {
   readonly timestamp: 'x-resil-timestamp';
   /** When it is to be handled again, in milliseconds since 1970; in retry topics only. */
   readonly due: 'x-resil-due';
+  /** What the dead letter lacks because its topic does not take messages of that size: `value`, or `value,key,headers`. */
+  readonly omitted: 'x-resil-omitted';
 } = Object.freeze({
   topic: 'x-resil-topic',
   partition: 'x-resil-partition',
@@ -30,6 +33,7 @@ export const resilienceHeaders: {
   error: 'x-resil-error',
   timestamp: 'x-resil-timestamp',
   due: 'x-resil-due',
+  omitted: 'x-resil-omitted',
 });
 
 const RETRY_TOPIC = /\.retry\.(\d+)$/;
@@ -105,14 +109,45 @@ export interface GivenUp {
   readonly group: string | undefined;
 }
 
+/** A part of a message that a dead letter may lack. */
+export type OmittedPart = 'value' | 'key' | 'headers';
+
 /** Where a message was sent on to. */
 export interface SentOn {
   readonly to: string;
   /** Milliseconds until it is handled again; `undefined` for a dead letter. */
   readonly delay: number | undefined;
+  /** What it lacks, because the topic does not take messages of its size. */
+  readonly omitted: readonly OmittedPart[];
 }
 
-/** Sends a message on: to the next retry topic, or to the dead-letter topic. Gives where it went; `undefined` if it has nowhere to go. */
+/** No topic takes a message, and none ever will. */
+export class Undeliverable {
+  /** The dead-letter topic; `undefined` if none could be named. */
+  readonly to: string | undefined;
+  /** Why it does not take the message. */
+  readonly error: unknown;
+
+  constructor(to: string | undefined, error: unknown) {
+    this.to = to;
+    this.error = error;
+  }
+}
+
+const NOTHING: readonly OmittedPart[] = [];
+
+/** What a dead letter does without, until it is small enough. */
+const OMISSIONS: readonly (readonly OmittedPart[])[] = [
+  NOTHING,
+  ['value'],
+  ['value', 'key', 'headers'],
+];
+
+/**
+ * Sends a message on: to the next retry topic, or to the dead-letter topic, which also gets what the
+ * retry topic does not take. Gives where it went; `undefined` if it has nowhere to go. Rejects with
+ * {@link Undeliverable} when trying again can't help.
+ */
 export async function giveUp(
   given: GivenUp,
   producer: Pick<Producer, 'send'>,
@@ -120,29 +155,76 @@ export async function giveUp(
   epoch: number,
   permanent: boolean,
 ): Promise<SentOn | undefined> {
-  const { past, message } = given;
+  const { past } = given;
   const delay = permanent ? undefined : options.retryDelays[past.step];
-  const to =
-    delay === undefined
-      ? deadLetterTopic(past.topic, options)
-      : retryTopic(past.topic, past.step + 1);
-  if (to === undefined) return undefined;
-  const due = delay === undefined ? undefined : epoch + delay;
-  await producer.send({
-    topic: to,
-    messages: [
-      { key: message.key, value: message.value, headers: headersOf(given, epoch, due) } as Message,
-    ],
-  });
-  return { to, delay };
+  if (delay !== undefined) {
+    const to = retryTopic(past.topic, past.step + 1);
+    try {
+      await producer.send({ topic: to, messages: [letter(given, epoch, epoch + delay, NOTHING)] });
+      return { to, delay, omitted: NOTHING };
+    } catch (error) {
+      if (!isRefusedForGood(error)) throw error;
+    }
+  }
+  const to = deadLetterTopicOf(past.topic, options);
+  return to === undefined ? undefined : sendDeadLetter(given, producer, to, epoch);
 }
 
-function headersOf(given: GivenUp, epoch: number, due: number | undefined): IHeaders {
-  const { topic, partition, offset, group, attempts, error, timestamp } = resilienceHeaders;
+function deadLetterTopicOf(topic: string, options: ResolvedConsumerOptions): string | undefined {
+  try {
+    return deadLetterTopic(topic, options);
+  } catch (error) {
+    throw new Undeliverable(undefined, error);
+  }
+}
+
+async function sendDeadLetter(
+  given: GivenUp,
+  producer: Pick<Producer, 'send'>,
+  to: string,
+  epoch: number,
+): Promise<SentOn> {
+  let refusal: unknown;
+  for (const omitted of OMISSIONS) {
+    try {
+      await producer.send({ topic: to, messages: [letter(given, epoch, undefined, omitted)] });
+      return { to, delay: undefined, omitted };
+    } catch (error) {
+      if (!isRefusedForGood(error)) throw error;
+      refusal = error;
+      if (!isTooLarge(error)) break;
+    }
+  }
+  throw new Undeliverable(to, refusal);
+}
+
+function letter(
+  given: GivenUp,
+  epoch: number,
+  due: number | undefined,
+  omitted: readonly OmittedPart[],
+): Message {
+  const { key, value } = given.message;
+  return {
+    key: omitted.includes('key') ? null : key,
+    // Not null, with which a compacted topic forgets the key's dead letters.
+    value: omitted.includes('value') ? Buffer.alloc(0) : value,
+    headers: headersOf(given, epoch, due, omitted),
+  } as Message;
+}
+
+function headersOf(
+  given: GivenUp,
+  epoch: number,
+  due: number | undefined,
+  left: readonly OmittedPart[],
+): IHeaders {
+  const { topic, partition, offset, group, attempts, error, timestamp, omitted } =
+    resilienceHeaders;
   // Of the first place, whatever retry topic it has come through; what is left of a former life is not.
   const before: IHeaders = given.past.step > 0 ? { ...given.message.headers } : {};
   return {
-    ...withoutPast(given.message.headers),
+    ...(left.includes('headers') ? {} : withoutPast(given.message.headers)),
     [topic]: given.past.topic,
     [partition]: before[partition] ?? String(given.partition),
     [offset]: before[offset] ?? given.message.offset,
@@ -150,6 +232,7 @@ function headersOf(given: GivenUp, epoch: number, due: number | undefined): IHea
     ...(given.group !== undefined && { [group]: given.group }),
     [attempts]: String(given.past.attempts + given.attempts),
     [error]: describe(given.error),
+    ...(left.length > 0 && { [omitted]: left.join(',') }),
     ...(due !== undefined && { [resilienceHeaders.due]: String(Math.round(due)) }),
   };
 }

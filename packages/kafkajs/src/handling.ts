@@ -5,7 +5,8 @@
  *   run --ok--------------------------------------------------> done
  *    |--refused, or failed while the circuit is not closed-----> held (the partition waits)
  *    |--failed in all its attempts--> sent on to a retry or dead-letter topic --> done
- *    |                                  `--can't be sent--------> held, and sent on later
+ *    |                                  |--can't be sent--------> held, and sent on later
+ *    |                                  `--refused for good------> held until it is resumed, or skipped
  *    `--the group is shared out anew---> its error is passed on
  *
  * A message that fails as a probe of the circuit is held, not given up: whether it or what its handler
@@ -24,7 +25,7 @@ import {
 import type { Producer } from 'kafkajs';
 import { isRebalance } from './classify.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
-import { giveUp, pastOf } from './dead-letter.js';
+import { giveUp, pastOf, type SentOn, Undeliverable } from './dead-letter.js';
 import { type HandlerPipeline, handlerPipeline } from './handler-pipeline.js';
 import { startHeartbeats } from './heartbeats.js';
 import { type Failed, Memories, type MessagePlace } from './message-place.js';
@@ -221,10 +222,11 @@ export class Handling {
     const past = pastOf(topic, message);
     const { holdDelay } = this.options;
     const given = { topic, partition, message, past, attempts, error, group: this.#groupId };
-    let sent: Awaited<ReturnType<typeof giveUp>>;
+    let sent: SentOn | undefined;
     try {
       sent = await giveUp(given, this.#producer(), this.options, this.#epoch(), permanent);
     } catch (failure) {
+      if (failure instanceof Undeliverable) return this.#undeliverable(place, failed, failure);
       report(failure, 'sending on a message that can not be handled');
       // Its place is kept, and its handler is not run again.
       this.#memories.keep(place, { kind: 'given-up', failed });
@@ -234,6 +236,32 @@ export class Handling {
     this.#memories.forget(place);
     this.#tellGivenUp(place, past.topic, sent, past.attempts + attempts, error);
     return DONE;
+  }
+
+  /** Trying again can't help: tells of it, and leaves the message to the user or passes it over. */
+  #undeliverable(place: MessagePlace, failed: Failed, { to, error }: Undeliverable): Handled {
+    const { partition, message } = place;
+    const past = pastOf(place.topic, message);
+    const skipped = this.options.whenUndeliverable === 'skip';
+    const attempts = past.attempts + failed.attempts;
+    const common = { strategy: 'consumer', to, attempts, skipped };
+    this.#parts.pipeline.emit({ type: 'message.undeliverable', ...common, error }, past.topic);
+    tell(this.options.onUndeliverable, 'onUndeliverable', {
+      topic: past.topic,
+      partition,
+      offset: message.offset,
+      to,
+      attempts,
+      error: failed.error,
+      refusal: error,
+      skipped,
+    });
+    if (skipped) {
+      this.#memories.forget(place);
+      return DONE;
+    }
+    this.#memories.keep(place, { kind: 'given-up', failed });
+    return held('undelivered', Infinity);
   }
 
   /** Waits, with heartbeats; ends early by draining. */
@@ -309,7 +337,7 @@ export class Handling {
   #tellGivenUp(
     { partition, message: { offset } }: MessagePlace,
     topic: string,
-    { to, delay }: { readonly to: string; readonly delay: number | undefined },
+    { to, delay, omitted }: SentOn,
     attempts: number,
     error: unknown,
   ): void {
@@ -320,15 +348,20 @@ export class Handling {
         : { type: 'message.retried', ...common, delay },
       topic,
     );
-    try {
-      this.options.onGivenUp?.({ topic, partition, offset, to, attempts, error });
-    } catch (failure) {
-      report(failure, 'onGivenUp');
-    }
+    const message = { topic, partition, offset, to, attempts, error, omitted };
+    tell(this.options.onGivenUp, 'onGivenUp', message);
   }
 
   #epoch(): number {
     return this.clock.epoch?.() ?? this.clock.now();
+  }
+}
+
+function tell<T>(listener: ((message: T) => void) | undefined, name: string, message: T): void {
+  try {
+    listener?.(message);
+  } catch (failure) {
+    report(failure, name);
   }
 }
 

@@ -5,8 +5,9 @@ export type { KafkaEffect, KafkaErrorMeaning } from './classify.js';
 export { classify, meaningOf, rootOf } from './classify.js';
 // Consumers
 export { classifyHandler } from './classify-handler.js';
-export type { ConsumerOptions, GivenUpMessage } from './consumer-options.js';
+export type { ConsumerOptions, GivenUpMessage, UndeliverableMessage } from './consumer-options.js';
 export { consumerDefaults } from './consumer-options.js';
+export type { OmittedPart } from './dead-letter.js';
 export { resilienceHeaders } from './dead-letter.js';
 export type { FileStoreOptions } from './file-store.js';
 export { fileStore, fileStoreDefaults, OutboxDamagedError } from './file-store.js';
@@ -29,6 +30,7 @@ export { OutboxFullError, outboxDefaults } from './outbox-options.js';
 export { UnknownPartitionError } from './partitioner.js';
 export type { Redriven, RedriveOptions } from './redrive.js';
 export { redrive } from './redrive.js';
+export { ProducerSpentError } from './renewable.js';
 export { resilient } from './resilient.js';
 export { NotAcknowledgedError } from './router.js';
 export type {

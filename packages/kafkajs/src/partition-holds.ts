@@ -26,6 +26,8 @@ export class PartitionHolds {
     const place = [{ topic, partitions: [partition] }];
     this.#consumer.pause(place);
     const tellResumed = handling.tellPaused(topic, partition, held);
+    // Until the user resumes it.
+    if (held.delay === Infinity) return;
     const cancel = handling.clock.schedule(() => {
       this.#holds.delete(keyOf(topic, partition));
       this.#consumer.resume(place);

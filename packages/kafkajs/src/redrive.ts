@@ -34,7 +34,7 @@ export interface RedriveOptions {
 export interface Redriven {
   /** Messages that were sent back. */
   readonly sent: number;
-  /** Messages that were passed over: by `filter`, or because nothing tells where they came from. */
+  /** Messages that were passed over: by `filter`, because nothing tells where they came from, or because their value was left out. */
   readonly skipped: number;
   /** Whether it came to what was the topic's end when it began; not if `maxMessages` came first. */
   readonly done: boolean;
@@ -173,7 +173,8 @@ class Run {
   async #one(message: KafkaMessage): Promise<void> {
     const { to, filter } = this.#options;
     const topic = to ?? textOf(message.headers?.[resilienceHeaders.topic]);
-    if (topic === undefined || filter?.(message) === false) {
+    const whole = message.headers?.[resilienceHeaders.omitted] === undefined;
+    if (topic === undefined || !whole || filter?.(message) === false) {
       this.#skipped += 1;
       return;
     }

@@ -37,6 +37,8 @@ export class Bench {
   readonly sent: { readonly topic: string; readonly message: Message }[] = [];
   /** Set to make sending on fail. */
   broken: Error | undefined;
+  /** Set to have some messages refused. */
+  refuse: ((topic: string, message: Message) => Error | undefined) | undefined;
   beats = 0;
   /** Set to make heartbeats fail. */
   lost: unknown;
@@ -44,7 +46,11 @@ export class Bench {
   constructor(options: ConsumerOptions = {}, groupId?: string) {
     const send = async ({ topic, messages }: ProducerRecord) => {
       if (this.broken !== undefined) throw this.broken;
-      for (const one of messages) this.sent.push({ topic, message: one });
+      for (const one of messages) {
+        const refusal = this.refuse?.(topic, one);
+        if (refusal !== undefined) throw refusal;
+        this.sent.push({ topic, message: one });
+      }
       return [];
     };
     this.handling = new Handling(
