@@ -1,6 +1,9 @@
+import type { Kafka } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { compare, describeKafka, QUICK, rejection, type TestCluster } from './cluster.js';
+import { resilient, rootOf } from '../src/index.js';
+import { compare, describeKafka, QUICK, rejection, type TestCluster, until } from './cluster.js';
 import { cutAnswers, messagesOf, stallAndKill, Tally } from './faults.js';
+import { WatchedSockets } from './sockets.js';
 
 const PARTITIONS = 6;
 
@@ -82,6 +85,35 @@ describeKafka('a broker stalls with 200 sends in flight and is killed', { nodes:
     for (const topic of topics) {
       expect(compare(tally.values, await lab.values(topic))).toEqual({ missing: 0, doubled: 0 });
     }
+  });
+
+  it('does not storm the brokers that are left, when they are too few to write', async () => {
+    const topic = await lab.topic(1, [{ name: 'min.insync.replicas', value: '3' }]);
+    await lab.cluster.withAdmin(async (admin) => {
+      const replicas = async () => {
+        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+        return topics[0]?.partitions[0];
+      };
+      const leader = (await replicas())?.leader;
+      await lab.cluster.node(leader === 2 ? 3 : 2).kill();
+      await until(async () => (await replicas())?.isr.length === 2);
+    });
+    const retry = { retries: 3, initialRetryTime: 50, maxRetryTime: 100 };
+    const count = async (make: (kafka: Kafka) => Kafka): Promise<number> => {
+      const sockets = new WatchedSockets();
+      const client = lab.cluster.client({ ...QUICK, retry, socketFactory: sockets.factory });
+      const producer = lab.use(make(client).producer());
+      await producer.connect();
+      const send = () => rejection(producer.send({ topic, messages: [{ value: 'x' }] }));
+      expect(rootOf(await send())).toMatchObject({ type: 'NOT_ENOUGH_REPLICAS' });
+      const before = sockets.requests;
+      await Promise.all(Array.from({ length: 100 }, send));
+      return sockets.requests - before;
+    };
+    const storm = await count((kafka) => kafka);
+    const calm = await count((kafka) => resilient(kafka));
+    console.log(`100 sends, NOT_ENOUGH_REPLICAS: ${storm} requests bare, ${calm} wrapped`);
+    expect(calm * 5).toBeLessThan(storm);
   });
 
   it('refuses a partition that does not exist', async () => {

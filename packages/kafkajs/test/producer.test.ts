@@ -142,33 +142,6 @@ describeKafka('a producer of a resilient Kafka', { nodes: 1 }, (lab) => {
     expect(lab.cluster.node(1).proxy.requestBytes).toBe(bytes);
   });
 
-  it('lets one partition of retries through where 300 senders would storm', async () => {
-    const topic = await lab.topic(1, [{ name: 'min.insync.replicas', value: '2' }]);
-    const count = async (
-      producer: { on: never },
-      send: () => Promise<unknown>,
-    ): Promise<number> => {
-      let requests = 0;
-      const on = producer.on as (name: string, listener: () => void) => void;
-      on('producer.network.request', () => {
-        requests += 1;
-      });
-      await Promise.allSettled(Array.from({ length: 100 }, send));
-      return requests;
-    };
-    const retry = { retries: 3, initialRetryTime: 50, maxRetryTime: 100 };
-    const bare = lab.use(
-      lab.cluster.client({ retry }).producer({ createPartitioner: () => () => 0 }),
-    );
-    await bare.connect();
-    const record = () => ({ topic, messages: [{ value: 'x' }] });
-    const storm = await count(bare as never, () => bare.send(record()));
-    const producer = await lab.producer({}, {}, { retry });
-    const calm = await count(producer as never, () => producer.send(record()));
-    console.log(`100 sends, NOT_ENOUGH_REPLICAS: ${storm} requests bare, ${calm} wrapped`);
-    expect(calm * 5).toBeLessThan(storm);
-  });
-
   it('does not try what nobody can do, and passes kafkajs errors on as they are', async () => {
     const topic = await lab.topic(1);
     const producer = await lab.producer({ circuitBreaker: { failureThreshold: 1 } });
