@@ -10,6 +10,7 @@ export class Pipelines {
   readonly #own: Pipeline;
   readonly #others: Keyed;
   readonly #once = new WeakMap<Pipeline, Pipeline>();
+  readonly #wholes = new WeakMap<Pipeline, Pipeline>();
 
   /** Builds the client's own, so that bad options are refused at once. With `certain`, no fallback answers for what was not done. */
   constructor(options: ResolvedKafkaOptions, certain = false) {
@@ -54,6 +55,10 @@ export class Pipelines {
       custom === undefined
         ? standard({ ...parts, key, classify: judge })
         : pipeline({ name, key, clock, classify: judge, dependency }, custom(key));
-    return this.#certain ? made.narrow((layer) => !(layer instanceof Fallback)) : made;
+    if (!this.#certain) return made;
+    const certain = made.narrow((layer) => !(layer instanceof Fallback));
+    // The whole is the one that `registered` knows, for as long as it is there.
+    this.#wholes.set(certain, made);
+    return certain;
   }
 }
