@@ -374,6 +374,7 @@ describe('Collector', () => {
       { type: 'consumer.resumed', ...of, partition: 1 },
       { type: 'message.retried', ...of, to: 'retry', delay: 10, attempts: 1, error },
       { type: 'message.dead-lettered', ...of, to: 'dead', attempts: 3, error },
+      { type: 'message.undeliverable', ...of, to: 'dead', attempts: 3, skipped: false, error },
       { type: 'worker.started', ...of, threads: 1 },
       { type: 'worker.ended', ...of, reason: 'timeout', threads: 0, exitCode: 1 },
       { type: 'rate-limit.slowed', ...of, reason: 'retry-after', delay: 10, duration: 10 },
@@ -397,6 +398,7 @@ describe('Collector', () => {
     expect(valuesOf('messages')).toEqual({
       'orders orders.v1 retried Error': 1,
       'orders orders.v1 dead-lettered Error': 1,
+      'orders orders.v1 undeliverable Error': 1,
     });
     expect(valuesOf('threadChanges')).toEqual({ 'orders started': 1, 'orders ended timeout': 1 });
     expect(valuesOf('rateSlowed')).toEqual({ 'orders retry-after': 1 });

@@ -356,7 +356,7 @@ export const instruments: { readonly [Id in InstrumentId]: Instrument } = Object
     kind: 'counter',
     unit: '{message}',
     description:
-      'Messages sent on to a retry topic or a dead-letter topic, by where they came from.',
+      'Messages sent on to a retry topic or a dead-letter topic, or taken by none, by where they came from.',
     attributes: ['resil.strategy', 'messaging.destination.name', 'resil.outcome', 'error.type'],
   },
   dependencyInfo: {

@@ -60,6 +60,7 @@ export const logLevels: LogLevels = Object.freeze<LogLevels>({
   'consumer.resumed': 'info',
   'message.retried': 'warn',
   'message.dead-lettered': 'error',
+  'message.undeliverable': 'error',
   'worker.started': 'debug',
   'worker.ended': 'info',
 });
@@ -114,6 +115,7 @@ export const phrases: { readonly [Type in ResilienceEventType]: string } = {
   'consumer.resumed': 'partition resumed',
   'message.retried': 'message sent to a retry topic',
   'message.dead-lettered': 'message sent to a dead-letter topic',
+  'message.undeliverable': 'message taken by no topic',
   'worker.started': 'thread started',
   'worker.ended': 'thread ended',
 };

@@ -108,6 +108,7 @@ const measures: { readonly [Type in ResilienceEventType]: Measure<Type> } = {
     to.count('consumerChanges', event, [event.strategy, event.name, 'resumed', undefined]),
   'message.retried': sentOn('retried'),
   'message.dead-lettered': sentOn('dead-lettered'),
+  'message.undeliverable': sentOn('undeliverable'),
   'worker.started': (event, to) =>
     to.count('threadChanges', event, [event.strategy, 'started', undefined]),
   'worker.ended': (event, to) =>
@@ -157,8 +158,10 @@ function endpointIs(state: 'returned' | 'unhealthy' | 'healthy') {
   ): void => to.count('endpointChanges', event, [event.strategy, event.endpoint, state]);
 }
 
-function sentOn(outcome: 'retried' | 'dead-lettered') {
-  return (event: EventOf<'message.retried' | 'message.dead-lettered'>, to: Recorder): void => {
+type GivenUp = 'retried' | 'dead-lettered' | 'undeliverable';
+
+function sentOn(outcome: GivenUp) {
+  return (event: EventOf<`message.${GivenUp}`>, to: Recorder): void => {
     const values = [event.strategy, event.name, outcome, errorTypeOf(event.errorType)];
     to.count('messages', event, values);
   };

@@ -159,5 +159,6 @@ const WORDS: Readonly<Partial<Record<TimelineEntry['type'], string>>> = {
   'consumer.resumed': 'partitions were resumed',
   'message.retried': 'messages were sent to a retry topic',
   'message.dead-lettered': 'messages were given up',
+  'message.undeliverable': '**no topic took messages that were given up**',
   'worker.ended': 'threads were ended',
 };
