@@ -23,6 +23,9 @@ const slow: readonly RegExp[] = [
   /\/issues\/(?:costs|queues)\./,
 ];
 
+/** Thousands of tests of what options may be; only for files that say so. */
+const optionTests = 'test/options.test.ts';
+
 /** Names of the files that are mutated, sorted. */
 export function mutatedFiles(): string[] {
   return fs
@@ -35,6 +38,7 @@ export function mutatedFiles(): string[] {
 /** Test files that run for a mutated file, relative to the core's folder; its own come first. */
 export function testsOf(file: string): string[] {
   const own = file.replace(/(?:-options)?\.ts$/, '');
+  const takesOptions = fs.readFileSync(path.join(core, 'src', file), 'utf8').includes('OptionRule');
   return ['src', 'test']
     .flatMap((folder) =>
       fs
@@ -43,6 +47,7 @@ export function testsOf(file: string): string[] {
     )
     .filter((name) => name.endsWith('.test.ts'))
     .filter((name) => rank(name) === 0 || !slow.some((pattern) => pattern.test(name)))
+    .filter((name) => name !== optionTests || takesOptions)
     .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 
   function rank(name: string): number {
