@@ -45,6 +45,8 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
   #answer: AxiosResponse | undefined;
   /** The body that a factory made for the newest attempt. */
   #made: unknown;
+  /** The caller's own base URL. */
+  readonly #ownBase: string | undefined;
   /** Whether an attempt was sent. */
   #begun = false;
   /** Whether the length in the headers is the caller's. */
@@ -62,6 +64,7 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
   ) {
     const { resilience } = config;
     this.config = config;
+    this.#ownBase = config.baseURL;
     this.adapter = adapter;
     this.users = config.cancelToken;
     this.key = key;
@@ -170,6 +173,8 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     this.#close();
     if (this.#made !== undefined) release(this.#made);
     if (this.#raced) restoreConfig(error, this.config);
+    // Sent again by an interceptor, the request may go to any endpoint once more.
+    this.#restoreBase();
     if (this.#isCancellation(error)) return this.canceled(this.signal?.reason, error);
     if (isResilienceError(error)) return describeRefusal(error, this.config);
     return error;
@@ -203,6 +208,12 @@ export class Exchange implements CallOptions, CallAttributes, HttpAttributes, Se
     if (!this.#ownLength) config.headers.delete('content-length');
     this.#made = factory();
     config.data = this.#made;
+  }
+
+  #restoreBase(): void {
+    if (this.config.baseURL === this.#ownBase) return;
+    if (this.#ownBase === undefined) delete this.config.baseURL;
+    else this.config.baseURL = this.#ownBase;
   }
 
   /** Frees the answer of an attempt that was not the last. */

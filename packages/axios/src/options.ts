@@ -1,5 +1,6 @@
 /** Options of the adapter and of single requests. */
 import {
+  booleanRule,
   checkOptions,
   countRule,
   functionRule,
@@ -8,7 +9,6 @@ import {
   nameRule,
   type OptionRules,
   objectRule,
-  oneOfRule,
   type Pipeline,
   positiveDurationRule,
   type StandardOptions,
@@ -121,7 +121,6 @@ export const resilientDefaults: {
   idleTimeout: keyedDefaults.idleTimeout,
 });
 
-const flagRule = oneOfRule(true, false);
 const pipelineRule = objectRule('a Pipeline', (value) => typeof value.execute === 'function');
 const signalRule = objectRule(
   'an AbortSignal',
@@ -140,14 +139,14 @@ const optionRules: OptionRules<ResilientOptions> = {
     test: (value) => typeof value === 'string' && /^[!#$%&'*+.^_`|~\w-]+$/.test(value),
     text: 'the name of a header',
   },
-  sendContext: flagRule,
+  sendContext: booleanRule,
   maxKeys: countRule(1),
   idleTimeout: positiveDurationRule(true),
   wallClock: functionRule,
 };
 
 const requestRules: OptionRules<RequestResilience> = {
-  idempotent: flagRule,
+  idempotent: booleanRule,
   deadline: {
     test: (value) => typeof value === 'number' && !Number.isNaN(value),
     text: 'a point in time, in milliseconds',

@@ -23,7 +23,7 @@ export function describeContract(axios: AxiosStatic, adapter: string): void {
       ),
     received: (service) => service.counters().hits,
     badOptions: [
-      [{ sendContext: 'yes' }, /resilient\.sendContext must be one of true, false.*yes/],
+      [{ sendContext: 'yes' }, /resilient\.sendContext must be true or false.*yes/],
       [{ deadlineHeader: 'two words' }, /resilient\.deadlineHeader .* header.*two words/],
       [{ key: 'orders' }, /resilient\.key must be a function/],
       [{ pipeline: 1 }, /resilient\.pipeline must be a function/],

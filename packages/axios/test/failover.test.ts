@@ -62,6 +62,29 @@ describe('several base URLs', () => {
     expect(alive.requests.map(({ method }) => method)).toEqual(['PUT', 'PUT']);
   });
 
+  it('leave a request that failed as its caller made it, to be sent anywhere again', async () => {
+    const failing = await service({ faults: { statusRatio: 1, status: 401 } });
+    const alive = await service();
+    for (const defaults of [{}, { baseURL: 'http://127.0.0.1:1/ours' }]) {
+      const api = resilient(axios.create(defaults), {
+        ...quick,
+        failover: {
+          ...inOrder(failing.origin, alive.origin),
+          rank: ({ target }) => Number(target !== first),
+        },
+      });
+      let first = failing.origin;
+      api.interceptors.response.use(undefined, (error) => {
+        expect(error.config.baseURL).toBe(defaults.baseURL);
+        first = alive.origin;
+        return api.request(error.config);
+      });
+      const { config } = await api.get('/a');
+      expect(config.baseURL).toBe(alive.origin);
+    }
+    expect([failing, alive].map((one) => one.counters().hits)).toEqual([2, 2]);
+  });
+
   it('lose nothing idempotent when a server is killed under load', async () => {
     const victim = await startHttpProcess();
     const alive = await service();

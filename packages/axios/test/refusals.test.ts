@@ -162,7 +162,7 @@ describe('options of a request', () => {
   });
 
   it.each<[object, string]>([
-    [{ idempotent: 'yes' }, "resilience.idempotent must be one of true, false, but got 'yes'"],
+    [{ idempotent: 'yes' }, "resilience.idempotent must be true or false, but got 'yes'"],
     [{ deadline: Number.NaN }, 'resilience.deadline must be a point in time'],
     [{ signal: {} }, 'resilience.signal must be an AbortSignal'],
     [{ priority: '1' }, 'resilience.priority must be a number'],

@@ -11,9 +11,11 @@ import {
 } from './context.js';
 
 let clock: VirtualClock;
+let uninstall: () => void;
 beforeEach(() => {
   clock = new VirtualClock();
-  return installContext();
+  uninstall = installContext();
+  return uninstall;
 });
 
 describe('runInContext', () => {
@@ -124,15 +126,24 @@ describe('calls within a context', () => {
     expect(operation).toHaveBeenCalledTimes(3);
   });
 
-  it('inherit nothing once it is uninstalled', async () => {
-    const end = installContext();
-    end();
-    end();
+  it('inherit until the last who installed it has uninstalled it', async () => {
     const operation = vi.fn(() => Promise.reject(new Error('down')));
     const layer = () => pipeline(retry({ clock, maxAttempts: 3, baseDelay: 1 }));
     const [a, b, c] = [layer(), layer(), layer()];
-    const call = a.execute(() => b.execute(() => c.execute(operation)));
-    await expect(clock.runUntilSettled(call)).rejects.toThrow('down');
-    expect(operation).toHaveBeenCalledTimes(27);
+    const attempts = async () => {
+      operation.mockClear();
+      const call = a.execute(() => b.execute(() => c.execute(operation)));
+      await expect(clock.runUntilSettled(call)).rejects.toThrow('down');
+      return operation.mock.calls.length;
+    };
+    const first = installContext();
+    first();
+    first();
+    expect(await attempts()).toBe(3);
+    const second = installContext();
+    uninstall();
+    expect(await attempts()).toBe(3);
+    second();
+    expect(await attempts()).toBe(27);
   });
 });

@@ -20,6 +20,8 @@ import { writeContext } from './headers.js';
 const storage = new AsyncLocalStorage<AmbientContext | undefined>();
 
 let uninstall: (() => void) | undefined;
+/** Results of `installContext` that were not called yet. */
+let holders = 0;
 
 const pointInTime: OptionRule = {
   test: (value) => typeof value === 'number' && !Number.isNaN(value),
@@ -37,17 +39,28 @@ const rules: OptionRules<AmbientContext> = {
 
 /**
  * From now on all calls of the process inherit from the context, and adapters tell it to the services
- * that they call; the result ends that. Installing it twice is fine.
+ * that they call; the result ends that, the last one where it was installed several times.
  *
  * A service need not: its server helper does it. A process that only calls others does, so that they
  * hear of its deadlines and who retries.
  */
 export function installContext(): () => void {
-  uninstall ??= provideAmbient({ current: currentContext, run: runWithin, headers: writeContext });
+  provideContext();
+  holders++;
+  let held = true;
   return () => {
+    if (!held) return;
+    held = false;
+    holders--;
+    if (holders > 0) return;
     uninstall?.();
     uninstall = undefined;
   };
+}
+
+/** Installs the context until the last who asked for it by `installContext` ends that. */
+export function provideContext(): void {
+  uninstall ??= provideAmbient({ current: currentContext, run: runWithin, headers: writeContext });
 }
 
 /** The context of the work that asks; `undefined` if there is none. */
@@ -92,7 +105,7 @@ export function currentHeaders(): Record<string, string> {
  */
 export function runInContext<T>(context: AmbientContext, work: () => T): T {
   checkOptions('context', context, rules);
-  installContext();
+  provideContext();
   return runWithin(within(currentContext(), context), work);
 }
 

@@ -1,6 +1,6 @@
 /** Fastify: a plugin whose hooks run what comes after them within the context that the request brought. */
 import type { AmbientContext } from '@resil/core';
-import { installContext, runWithin } from './context.js';
+import { provideContext, runWithin } from './context.js';
 import type { HeaderRecord } from './headers.js';
 import { Arrivals, type ContextOptions } from './options.js';
 import { LATE_BODY, LATE_STATUS, LATE_TYPE } from './refusal.js';
@@ -51,7 +51,7 @@ export function fastifyContext(
     return;
   }
   const contexts = new WeakMap<FastifyRequestLike, AmbientContext>();
-  installContext();
+  provideContext();
   const enter = (context: AmbientContext, reply: FastifyReplyLike, next: () => void): void => {
     if (!arrivals.isLate(context)) {
       runWithin(context, next);

@@ -3,8 +3,8 @@
  * brought: `grpc-timeout` and the metadata `resil-context`.
  */
 import { type AmbientContext, systemClock } from '@resil/core';
-import { installContext, runWithin } from './context.js';
-import { CONTEXT_HEADER } from './headers.js';
+import { provideContext, runWithin } from './context.js';
+import type { HeaderRecord } from './headers.js';
 import { Arrivals, type ContextOptions } from './options.js';
 import { LATE_DETAIL } from './refusal.js';
 
@@ -16,6 +16,7 @@ export interface GrpcMethodLike {
 /** What the interceptor needs of metadata. */
 interface GrpcMetadataLike {
   get(name: string): readonly unknown[];
+  getMap(): Readonly<Record<string, unknown>>;
 }
 
 interface GrpcListener {
@@ -52,7 +53,7 @@ export function grpcContext(
   // biome-ignore lint/suspicious/noExplicitAny: grpc-js asks for a class of its own, which its users bring
 ): (method: GrpcMethodLike, call: any) => any {
   const arrivals = new Arrivals('grpcContext', options);
-  installContext();
+  provideContext();
   return (method, call: GrpcServerCall) => {
     const start = (listener: GrpcListener): void =>
       call.start(new ContextListener(arrivals, method, call, listener));
@@ -89,8 +90,7 @@ class ContextListener implements GrpcListener {
   }
 
   onReceiveMetadata(metadata: GrpcMetadataLike): void {
-    const headers = { [CONTEXT_HEADER]: metadata.get(CONTEXT_HEADER) };
-    this.#context = this.#arrivals.contextOf(headers, this.#remaining());
+    this.#context = this.#arrivals.contextOf(headersOf(metadata), this.#remaining());
     if (!this.#refuses()) this.#tell(() => this.#listener.onReceiveMetadata(metadata));
   }
 
@@ -124,4 +124,15 @@ class ContextListener implements GrpcListener {
     const deadline = Number(this.#call.getDeadline());
     return deadline === Infinity ? Infinity : deadline - (systemClock.epoch?.() ?? 0);
   }
+}
+
+/** Metadata as Node holds headers: a value alone as it is, several of one name as a list. */
+function headersOf(metadata: GrpcMetadataLike): HeaderRecord {
+  const names = Object.keys(metadata.getMap());
+  return Object.fromEntries(
+    names.map((name) => {
+      const values = metadata.get(name);
+      return [name, values.length === 1 ? values[0] : values];
+    }),
+  );
 }

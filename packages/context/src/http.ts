@@ -3,7 +3,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { functionRule, InvalidOptionError } from '@resil/core';
-import { installContext, runWithin } from './context.js';
+import { provideContext, runWithin } from './context.js';
 import { Arrivals, type ContextOptions } from './options.js';
 import { LATE_BODY, LATE_STATUS, LATE_TYPE } from './refusal.js';
 
@@ -69,7 +69,7 @@ export function expressContext(options: ContextOptions = {}): HttpMiddleware {
 
 function entrance(owner: string, options: ContextOptions) {
   const arrivals = new Arrivals(owner, options);
-  installContext();
+  provideContext();
   return <T>(request: IncomingMessage, response: ServerResponse, work: () => T): T | undefined => {
     const context = arrivals.contextOf(request.headers);
     if (!arrivals.isLate(context)) return runWithin(context, work);

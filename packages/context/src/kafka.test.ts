@@ -41,6 +41,19 @@ describe('kafkaContext', () => {
     expect(onLate).toHaveBeenCalledExactlyOnceWith(record(0));
   });
 
+  it.each(['-1', 'NaN', '', undefined])(
+    'has no deadline where the record was made at %o',
+    async (timestamp) => {
+      const onLate = vi.fn();
+      const seen = vi.fn();
+      const clock = new VirtualClock({ now: 1_000 });
+      const handler = kafkaContext(async () => seen(currentContext()), { clock, onLate });
+      await handler({ message: { headers, timestamp: timestamp as string } });
+      expect(seen).toHaveBeenCalledExactlyOnceWith({ priority: 5, idempotent: true });
+      expect(onLate).not.toHaveBeenCalled();
+    },
+  );
+
   it('believes nobody who is not trusted', async () => {
     expect(await seenAt(0, { trust: () => false })).toEqual([{ clock: undefined }]);
   });

@@ -5,13 +5,14 @@
  */
 import {
   type AmbientContext,
+  type Clock,
   checkOptions,
   clockRule,
   functionRule,
   InvalidOptionError,
   type OptionRules,
 } from '@resil/core';
-import { currentContext, installContext, runWithin, within } from './context.js';
+import { currentContext, provideContext, runWithin, within } from './context.js';
 import type { HeaderRecord } from './headers.js';
 import { Arrivals, type ContextOptions } from './options.js';
 
@@ -32,7 +33,7 @@ export interface KafkaContextOptions<Payload extends KafkaPayloadLike>
    * consumed. With it the rest of the time that the record's sender had is the handler's deadline:
    * what the header tells, less the age of the record, for which the clocks of both must agree.
    *
-   * Default: a record has no deadline.
+   * Default: a record has no deadline; nor has one that doesn't say when it was made.
    */
   readonly onLate?: ((payload: Payload) => Promise<void> | void) | undefined;
 }
@@ -64,16 +65,21 @@ export function kafkaContext<Payload extends KafkaPayloadLike>(
   checkOptions('kafkaContext', options, kafkaRules);
   const { onLate, ...rest } = options;
   const arrivals = new Arrivals('kafkaContext', rest);
-  installContext();
+  provideContext();
   return async (payload) => {
     const { headers = {}, timestamp } = payload.message;
-    // Its age is only told in wall time.
-    const age = Math.max(0, (arrivals.clock.epoch?.() ?? arrivals.clock.now()) - Number(timestamp));
     const context = arrivals.contextOf(headers);
     const { deadline, clock, retried: _sendersOwn, ...told } = context;
-    const limit = onLate === undefined ? {} : { deadline: deadline && deadline - age, clock };
+    const age = onLate === undefined ? undefined : ageOf(timestamp, arrivals.clock);
+    const limit = age === undefined ? {} : { deadline: deadline && deadline - age, clock };
     const record: AmbientContext = { ...told, ...limit };
     if (onLate !== undefined && arrivals.isLate(record)) await onLate(payload);
     else await runWithin(within(currentContext(), record), () => handler(payload));
   };
+}
+
+/** How old a record is, in ms, told in wall time alone; `undefined` where it doesn't say (Kafka's -1). */
+function ageOf(timestamp: string, clock: Clock): number | undefined {
+  const made = Number.parseFloat(timestamp);
+  return made >= 0 ? Math.max(0, (clock.epoch?.() ?? clock.now()) - made) : undefined;
 }

@@ -85,14 +85,21 @@ async function start(told: (kind: Kind, at: string) => void, options?: ContextOp
     server.forceShutdown();
   });
   return {
-    call: (kind: Kind, context?: string, deadline?: Date) =>
-      invoke(client, kind, context, deadline),
+    call: (kind: Kind, context?: string, deadline?: Date, more?: Record<string, string>) =>
+      invoke(client, kind, context, deadline, more),
   };
 }
 
 /** The answer of a call of either kind. */
-function invoke(client: Client, kind: Kind, context?: string, deadline?: Date): Promise<unknown> {
+function invoke(
+  client: Client,
+  kind: Kind,
+  context?: string,
+  deadline?: Date,
+  more: Record<string, string> = {},
+): Promise<unknown> {
   const metadata = new Metadata();
+  for (const [name, value] of Object.entries(more)) metadata.set(name, value);
   if (context !== undefined) metadata.set('resil-context', context);
   const options = deadline === undefined ? {} : { deadline };
   const { path, requestSerialize: write, responseDeserialize: read } = service[kind];
@@ -149,6 +156,24 @@ describe.each(kinds)('a handler of a %s call', (kind) => {
     await server.call(kind);
     await server.call(kind, 'priority=9, retried');
     expect(seen).toEqual([{}, {}]);
+  });
+
+  it('may be believed by any metadata of the call', async () => {
+    const seen: unknown[] = [];
+    const asked: unknown[] = [];
+    const server = await start((_kind, at) => at === 'start' && seen.push(currentContext()), {
+      trust: (headers) => {
+        asked.push([headers['x-peer'], headers['resil-context']]);
+        return headers['x-peer'] === 'ours';
+      },
+    });
+    await server.call(kind, 'priority=9', undefined, { 'x-peer': 'ours' });
+    await server.call(kind, 'priority=9', undefined, { 'x-peer': 'theirs' });
+    expect(seen).toEqual([{ priority: 9 }, {}]);
+    expect(asked).toEqual([
+      ['ours', 'priority=9'],
+      ['theirs', 'priority=9'],
+    ]);
   });
 
   it('does not run once the deadline has passed', async () => {

@@ -13,9 +13,11 @@ import {
   Failover,
   Fallback,
   failover,
+  Hedge,
+  InvalidOptionError,
   type Keyed,
   keyed,
-  type Pipeline,
+  Pipeline,
   pipeline,
   standard,
   Timeout,
@@ -81,7 +83,9 @@ export class Pipelines {
     }
     const own = several === undefined ? [] : [failover({ name, clock, ...several })];
     const { dependency } = parts;
-    return pipeline({ name, key, clock, classify: judge, dependency }, custom(key), ...own);
+    const given = custom(key);
+    refuseHedge(given);
+    return pipeline({ name, key, clock, classify: judge, dependency }, given, ...own);
   }
 
   #setOf(whole: Pipeline): PipelineSet {
@@ -109,6 +113,21 @@ export class Pipelines {
     }
     return set;
   }
+}
+
+/** What a call knows of where its query is, it knows of one attempt at a time. */
+function refuseHedge(given: Pipeline): void {
+  if (!(given instanceof Pipeline)) return;
+  given.narrow((layer) => {
+    if (layer instanceof Hedge) {
+      throw new InvalidOptionError(
+        `resilient.pipeline: layer '${layer.name}'`,
+        layer,
+        'must be left out: a query does not run on two connections at once',
+      );
+    }
+    return true;
+  });
 }
 
 /** Makes the pipeline of a server when it is first asked for. */

@@ -1,3 +1,4 @@
+import { hedge, pipeline, retry } from '@resil/core';
 import { type PostgresServer, startPostgres } from '@resil/testbed';
 import { describeAdapterContract } from '@resil/testing';
 import pg from 'pg';
@@ -75,6 +76,10 @@ describeAdapterContract<Bench, pg.Pool>({
     [{ onConnectionLost: {} }, /resilient\.onConnectionLost/],
     [{ pipeline: {} }, /resilient\.pipeline/],
     [{ hedge: {} }, /resilient\.hedge must be left out.*two connections/],
+    [
+      { pipeline: () => pipeline(retry(), pipeline('inner', hedge({ name: 'twice' }))) },
+      /resilient\.pipeline: layer 'twice' must be left out.*two connections/,
+    ],
     [{ pipeline: () => undefined, retry: false }, /resilient\.retry.*pipeline/],
     [{ pipeline: () => undefined }, /must be a guard|pipeline/],
   ],
