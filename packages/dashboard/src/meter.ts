@@ -35,6 +35,8 @@ export const NO_CALLS: CallCounts = Object.freeze({
 export interface Measured {
   readonly id: string;
   readonly kind: PipelineSample['kind'];
+  /** The row that its events are told of. */
+  readonly about: string;
   readonly description: PipelineDescription;
   readonly layers: readonly LayerDescription[];
 }
@@ -94,11 +96,11 @@ export class Meter {
 
   /** A row. Where nobody hears events, changes of circuits are seen by it and told to `digest`. */
   sample(measured: Measured, moment: Moment, digest: EventDigest | undefined): PipelineSample {
-    const { id, kind, description, layers } = measured;
+    const { id, kind, about, description, layers } = measured;
     const { now, epoch } = moment;
     const found = sampleLayers(layers, epoch);
     const breakers = found.breakers.map((breaker) => steady(breaker, this.#breakers));
-    if (digest !== undefined) this.#tellChanges(id, description.key, breakers, digest);
+    if (digest !== undefined) this.#tellChanges(about, description.key, breakers, digest);
     this.#breakers = breakers;
     const { succeeded, failed, rejected, aborted } = description.counters;
     const counts = { succeeded, failed, rejected, aborted, retried: found.retries };

@@ -84,7 +84,7 @@ export interface DashboardOptions {
   readonly maxViewers?: number | undefined;
   /** Pipelines shown of this process, the oldest ones. At least 1. @defaultValue `dashboardDefaults.maxPipelines` (1,000) */
   readonly maxPipelines?: number | undefined;
-  /** Keys shown of each set of keyed pipelines, the most active of those used last. At least 1. @defaultValue `dashboardDefaults.maxKeys` (20) */
+  /** Keys shown of each set of keyed pipelines: of those used last the ones in trouble, then the most active. At least 1. @defaultValue `dashboardDefaults.maxKeys` (20) */
   readonly maxKeys?: number | undefined;
   /**
    * Whether events are heard while nobody looks, so that latencies and events of before are there when

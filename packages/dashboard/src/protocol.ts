@@ -109,7 +109,7 @@ export interface PipelineSample {
   readonly breakers: readonly BreakerSample[];
   readonly limits: readonly LimitSample[];
   readonly budgets: readonly BudgetSample[];
-  /** Of keyed pipelines: how many keys there are, and the most active of those used last. */
+  /** Of keyed pipelines: how many keys there are, and of those used last the ones in trouble and the most active. */
   readonly keys: { readonly known: number; readonly shown: readonly PipelineSample[] } | null;
 }
 

@@ -40,7 +40,7 @@ export interface ReportOptions {
   readonly control?: boolean | undefined;
   /** Pipelines reported, the oldest ones; 1 to 1,000. @defaultValue `reportDefaults.maxPipelines` (500) */
   readonly maxPipelines?: number | undefined;
-  /** Keys reported of each set of keyed pipelines, the most active of those used last; 1 to 200. @defaultValue `reportDefaults.maxKeys` (10) */
+  /** Keys reported of each set of keyed pipelines: of those used last the ones in trouble, then the most active; 1 to 200. @defaultValue `reportDefaults.maxKeys` (10) */
   readonly maxKeys?: number | undefined;
   /** Source of time. Default: the system's. */
   readonly clock?: Clock | undefined;

@@ -72,6 +72,7 @@ class PipelineWatch implements Watch {
       {
         id: this.#id,
         kind: 'pipeline',
+        about: this.#id,
         description: pipeline.describe(),
         layers: describeLive(pipeline),
       },
@@ -139,7 +140,7 @@ class KeyedWatch implements Watch {
   sample(watched: Watched, moment: Moment, maxKeys: number, maxLooked: number): PipelineSample {
     const description = (watched as Keyed).describe({ maxKeys: maxLooked });
     const rows = this.#sampleKeys(description, moment);
-    const shown = [...rows].sort((a, b) => activity(b) - activity(a)).slice(0, maxKeys);
+    const shown = [...rows].sort(byActivity).slice(0, maxKeys);
     const sum = (of: (row: PipelineSample) => number): number =>
       rows.reduce((total, row) => total + of(row), 0);
     return {
@@ -184,7 +185,13 @@ class KeyedWatch implements Watch {
       const row = this.#rows.get(pipeline.key) ?? this.#newRow(since);
       rows.set(pipeline.key, row);
       const layers = flatLayers(pipeline.layers);
-      const measured = { id: row.id, kind: 'key', description: pipeline, layers } as const;
+      const measured = {
+        id: row.id,
+        kind: 'key',
+        about: this.#id,
+        description: pipeline,
+        layers,
+      } as const;
       return row.meter.sample(measured, moment, digest);
     });
     this.#rows = rows;
@@ -241,7 +248,14 @@ function hasDuration(
   return event.type === 'call.succeeded' || event.type === 'call.failed';
 }
 
-function activity({ rates, inFlight }: PipelineSample): number {
+function byActivity(a: PipelineSample, b: PipelineSample): number {
+  const [first, second] = [activity(a), activity(b)];
+  return first === second ? 0 : second - first;
+}
+
+/** Keys in trouble come before the most active ones. */
+function activity({ state, rates, inFlight }: PipelineSample): number {
+  if (state !== null && state !== 'closed') return Infinity;
   return rates.succeeded + rates.failed + rates.rejected + rates.aborted + inFlight;
 }
 

@@ -1,3 +1,6 @@
+export { type Browser, type Page, startChromium } from './chromium.js';
+export { type ChromiumFiles, ChromiumUnavailableError, chromiumFiles } from './chromium-files.js';
+export { chromiumMissing, describeWithChromium } from './describe-chromium.js';
 export { describeWithKafka, kafkaMissing } from './describe-kafka.js';
 export { describeWithPrometheus, prometheusMissing } from './describe-prometheus.js';
 export type { TestRunner } from './describe-with.js';

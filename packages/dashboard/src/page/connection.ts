@@ -1,0 +1,53 @@
+/** Follows the stream, and connects again when it is lost. */
+import { systemClock } from '@resil/core';
+import type { DashboardSample, DashboardSnapshot } from '../protocol.js';
+import { protocolVersion } from '../protocol.js';
+import type { Store } from './store.js';
+
+/** Milliseconds until the next try, where the browser doesn't try by itself. */
+const RETRY_DELAY = 3_000;
+
+/** Feeds `store` from now on. */
+export function connect(store: Store): void {
+  const stream = new EventSource('events');
+  stream.addEventListener('snapshot', (event) => {
+    const snapshot = JSON.parse(event.data) as DashboardSnapshot;
+    if (snapshot.protocol === protocolVersion) store.begin(snapshot);
+    // The process was updated under the page.
+    else location.reload();
+  });
+  stream.addEventListener('sample', (event) => {
+    store.apply(JSON.parse(event.data) as DashboardSample);
+  });
+  stream.addEventListener('end', () => lost(store, 'the process is ending'));
+  stream.addEventListener('error', () => {
+    if (stream.readyState !== EventSource.CLOSED) {
+      lost(store, 'the connection is lost');
+      return;
+    }
+    // Refused: the browser gives up, and does not tell why.
+    explain().then((reason) => {
+      lost(store, reason);
+      systemClock.schedule(() => connect(store), RETRY_DELAY);
+    });
+  });
+}
+
+function lost(store: Store, reason: string): void {
+  store.connected({ kind: 'lost', reason });
+}
+
+async function explain(): Promise<string> {
+  try {
+    const aborter = new AbortController();
+    const answer = await fetch('events', { signal: aborter.signal });
+    if (answer.ok) {
+      aborter.abort();
+      return 'the connection is lost';
+    }
+    const { detail } = (await answer.json()) as { detail?: unknown };
+    return typeof detail === 'string' ? detail : `the server answers ${answer.status}`;
+  } catch {
+    return 'the server does not answer';
+  }
+}
