@@ -32,6 +32,8 @@ export class Threads {
   /** Those with nothing to do, the one that was used last at the end, each with what ends its time. */
   readonly #idle = new Map<Thread, () => void>();
   readonly #running = new Set<Running>();
+  /** Those who wait until a thread has nothing to do, or is gone. */
+  readonly #wanted: (() => void)[] = [];
   readonly #endReasons = new WeakMap<Thread, WorkerEndReason>();
   readonly #counters = { threadsStarted: 0, threadsEnded: 0, crashes: 0 };
   #closed = false;
@@ -76,6 +78,7 @@ export class Threads {
     call: Call,
     permit: ThreadPermit,
   ): Promise<unknown> {
+    if (call.aborted) return Promise.reject(call.reason);
     return new Promise((resolve, reject) => {
       let settled = false;
       let thread: Thread | undefined;
@@ -143,7 +146,7 @@ export class Threads {
     await Promise.all(threads.map((thread) => thread.exited));
   }
 
-  /** A thread with nothing to do, or a new one; a promise only while as many as there may be are ending. */
+  /** A thread with nothing to do, or a new one; a promise only while there are as many as there may be. */
   #take(): Thread | Promise<Thread> {
     const free = [...this.#idle.keys()].findLast((thread) => !thread.ending);
     if (free !== undefined) {
@@ -152,8 +155,7 @@ export class Threads {
       return free;
     }
     if (this.#all.size < this.#options.maxThreads) return this.#start();
-    const ending = [...this.#all].filter((thread) => thread.ending);
-    return Promise.race(ending.map((thread) => thread.exited)).then(() => this.#take());
+    return new Promise<void>((resolve) => this.#wanted.push(resolve)).then(() => this.#take());
   }
 
   #start(): Thread {
@@ -174,6 +176,7 @@ export class Threads {
       this.#tell({ type: 'worker.ended', ...told, ...(error === undefined ? {} : { error }) });
       // What fails before it has loaded would fail again, and again.
       if (thread.ready) this.#startMinimum();
+      this.#wanted.shift()?.();
     });
     return thread;
   }
@@ -207,6 +210,7 @@ export class Threads {
     const forget =
       idleTimeout === Infinity ? () => {} : this.#clock.schedule(end, idleTimeout, true);
     this.#idle.set(thread, forget);
+    this.#wanted.shift()?.();
   }
 
   #terminate(thread: Thread, reason: WorkerEndReason): void {

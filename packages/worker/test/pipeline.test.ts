@@ -79,4 +79,36 @@ describe('a pool in a pipeline', () => {
     await until(() => pool.running === 0);
     expect(pool.threads).toBe(1);
   });
+
+  it('starts nothing for an operation that was aborted before it came to its task', async () => {
+    const pool = poolOf();
+    const controller = new AbortController();
+    const answer = pipeline({ clock }, pool).execute(
+      async (call) => {
+        controller.abort(new Error('the user has left'));
+        return pool.task({ kind: 'where' })(call);
+      },
+      { signal: controller.signal },
+    );
+    await expect(answer).rejects.toThrow('the user has left');
+    expect(pool.threads).toBe(0);
+  });
+
+  it('waits for a thread that an operation left behind with its task', async () => {
+    const pool = poolOf();
+    const calls = pipeline({ clock }, pool);
+    const gate = shared();
+    let left: Promise<unknown> | undefined;
+    await calls.execute(async (call) => {
+      left = pool.task({ kind: 'hold', gate })(call);
+    });
+    await until(() => Atomics.load(gate, 0) === 1);
+    expect(pool.running).toBe(0);
+    const next = pool.run({ kind: 'echo', value: 'next' });
+    Atomics.store(gate, 1, 1);
+    Atomics.notify(gate, 1);
+    expect(await next).toBe('next');
+    await left;
+    expect(pool.describe().counters).toMatchObject({ threadsStarted: 1 });
+  });
 });
