@@ -68,7 +68,7 @@ describe.each(publishedPackages())('$folder packed', ({ folder, manifest }) => {
       encoding: 'utf8',
     });
     expect(status, `${stdout}${stderr}`).toBe(0);
-  });
+  }, 120_000);
 
   it('holds its README, licence and build, and nothing else', () => {
     expect(files).toContain('README.md');

@@ -58,11 +58,11 @@ export function rulesMarkdown(rules: readonly Rule[]): string {
       '',
       "Don't:",
       '',
-      `\`\`\`js\n${bad}\`\`\``,
+      `\`\`\`ts no-run (a module for resil lint)\n${bad}\`\`\``,
       '',
       'Do:',
       '',
-      `\`\`\`js\n${good}\`\`\``,
+      `\`\`\`ts no-run (a module for resil lint)\n${good}\`\`\``,
     ].join('\n'),
   );
   return [
