@@ -169,7 +169,8 @@ export abstract class CallState implements Call {
 
   emit(input: ResilienceEventInput): void {
     const { scope, key, name, attempt } = this;
-    publish(scope, eventOf(input, scope.name, key, name, attempt, this.clock.now()));
+    const event = eventOf(input, scope.name, key, name, attempt, this.clock.now());
+    publish(scope, event, this.root);
   }
 
   begin(): void {
@@ -331,10 +332,12 @@ class ForkedCall extends DerivedCall {
 }
 
 /** Tells an event to everybody who hears the scope. */
-export function publish(scope: Scope, event: ResilienceEvent): void {
+export function publish(scope: Scope, event: ResilienceEvent, call?: RootCall): void {
   if ('error' in event) keepAside(event, event.error);
-  for (let at: Scope | undefined = scope; at !== undefined; at = at.outer) at.emitter.emit(event);
-  processEmitter.emit(event);
+  for (let at: Scope | undefined = scope; at !== undefined; at = at.outer) {
+    at.emitter.emit(event, call);
+  }
+  processEmitter.emit(event, call);
 }
 
 /** Whether anybody hears the events of a scope. */

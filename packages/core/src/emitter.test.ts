@@ -1,7 +1,12 @@
+import { VirtualClock } from '@resil/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { circuitBreaker } from './circuit-breaker.js';
 import { Emitter, observe, processEmitter, report, reportErrorsTo } from './emitter.js';
 import type { ResilienceEvent } from './events.js';
+import { keyed } from './keyed.js';
 import { pipeline } from './pipeline.js';
+import { retry } from './retry.js';
+import { timeout } from './timeout.js';
 
 const event: ResilienceEvent = {
   type: 'call.started',
@@ -125,5 +130,36 @@ describe('reportErrorsTo', () => {
     });
     expect(() => report(new Error('broken'), 'x')).not.toThrow();
     end();
+  });
+});
+
+describe('a listener', () => {
+  it('is told which call an event is of, also by what calls share and by keys', async () => {
+    const clock = new VirtualClock();
+    const shards = keyed((key) =>
+      pipeline(
+        { name: 'shards', key, clock },
+        retry({ maxAttempts: 2, baseDelay: 100, jitter: 'none', clock }),
+        circuitBreaker({ failureThreshold: 4, resetTimeout: 1_000, clock }),
+        pipeline('inner', timeout({ duration: 50 })),
+      ),
+    );
+    const heard = new Map<object | undefined, string[]>();
+    const end = shards.on((event, call) => {
+      heard.set(call, [...(heard.get(call) ?? []), event.type]);
+    });
+    const silence = () => new Promise<never>(() => {});
+    const calls = ['a', 'b'].map(() => shards.execute('one', silence).catch(() => {}));
+    await clock.runUntilSettled(Promise.all(calls));
+    shards.for('one').emit({ type: 'coalesce.joined', strategy: 'none', waiting: 1 });
+    end();
+    const attempt = ['timeout.expired', 'retry.scheduled'];
+    const first = ['call.started', ...attempt, 'timeout.expired', 'retry.exhausted', 'call.failed'];
+    expect([...heard.values()]).toEqual([
+      first,
+      [...first.slice(0, 4), 'circuit.opened', ...first.slice(4)],
+      ['coalesce.joined'],
+    ]);
+    expect([...heard.keys()].at(-1)).toBeUndefined();
   });
 });

@@ -48,17 +48,17 @@ export class Emitter {
   /** Adds a listener; the result takes just this subscription off again. */
   add(listener: ResilienceListener): () => void {
     if (typeof listener !== 'function') throw new TypeError('a listener must be a function');
-    const own: ResilienceListener = (event) => listener(event);
+    const own: ResilienceListener = (event, call) => listener(event, call);
     this.#listeners = [...this.#listeners, own];
     return () => {
       this.#listeners = this.#listeners.filter((other) => other !== own);
     };
   }
 
-  emit(event: ResilienceEvent): void {
+  emit(event: ResilienceEvent, call?: object): void {
     for (const listener of this.#listeners) {
       try {
-        listener(event);
+        listener(event, call);
       } catch (error) {
         report(error, `a listener to '${event.type}'`);
       }
@@ -122,8 +122,8 @@ export function emitOfLayer(
     layer.clock.now(),
   );
   if ('error' in change) keepAside(event, change.error);
-  layer.emitter.emit(event);
-  processEmitter.emit(event);
+  layer.emitter.emit(event, call?.root);
+  processEmitter.emit(event, call?.root);
 }
 
 /** Hears every pipeline of the process. */

@@ -401,5 +401,10 @@ export type ResilienceEvent = ResilienceEventInput & ResilienceEventBase;
 /** Names of the events. */
 export type ResilienceEventType = ResilienceEvent['type'];
 
-/** Hears events. Must not throw: what it throws is reported and otherwise ignored. */
-export type ResilienceListener = (event: ResilienceEvent) => void;
+/**
+ * Hears events. Must not throw: what it throws is reported and otherwise ignored.
+ *
+ * `call` is the same object for all events of one call, by which to know them: timers and queues are shared,
+ * so an event may be told in the async context of another call. It is left out where no call caused the event.
+ */
+export type ResilienceListener = (event: ResilienceEvent, call?: object) => void;

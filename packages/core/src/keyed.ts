@@ -276,7 +276,7 @@ export class Keyed {
   }
 
   #forward(slot: Slot): void {
-    slot.endForwarding ??= slot.pipeline.on((event) => this.#emitter.emit(event));
+    slot.endForwarding ??= slot.pipeline.on((event, call) => this.#emitter.emit(event, call));
   }
 }
 

@@ -369,7 +369,8 @@ function tellEnd(call: RootCall, startedAt: number, result: Promise<unknown>): v
 
 /** As {@link CallState.emit}, at a time that was read before. */
 function tell(call: RootCall, input: ResilienceEventInput, at: number): void {
-  publish(call.scope, eventOf(input, call.scope.name, call.key, call.name, call.attempt, at));
+  const event = eventOf(input, call.scope.name, call.key, call.name, call.attempt, at);
+  publish(call.scope, event, call);
 }
 
 function commonClock(own: Clock | undefined, layers: readonly Layer[]): Clock | undefined {

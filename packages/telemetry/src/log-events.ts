@@ -22,9 +22,9 @@ import {
   systemRandom,
 } from '@resil/core';
 import { telemetryRules } from './collector.js';
+import { eventFields, messageOf } from './event-fields.js';
 import { LogBursts } from './log-bursts.js';
 import { type LogLevel, logLevels } from './log-levels.js';
-import { fieldsOf, messageOf } from './log-line.js';
 
 /** What lines are written to: pino, or anything with methods like its own. */
 export type EventLogger = {
@@ -120,7 +120,7 @@ export function logEvents(logger: EventLogger, options: LogOptions = {}): () => 
     if (level === false || level === undefined) return;
     const ratio = sampleRatios[event.type] ?? 1;
     if (ratio < 1 && random() >= ratio) return;
-    const fields = fieldsOf(event);
+    const fields = eventFields(event);
     const { pipeline, strategy, reason, errorType } = fields;
     const kind = `${event.type}\n${pipeline}\n${strategy}\n${reason}\n${errorType}`;
     const message = messageOf(fields);

@@ -2,7 +2,7 @@
 import type { ResilienceEvent, ResilienceEventType } from '@resil/core';
 import type { CircuitTimes } from './circuit-times.js';
 import type { Recorder } from './recorder.js';
-import { errorTypeOf } from './shown-values.js';
+import { shownErrorType } from './shown-values.js';
 
 /** An event of one type. */
 export type EventOf<Type extends ResilienceEventType> = ResilienceEvent & { readonly type: Type };
@@ -42,7 +42,7 @@ const measures: { readonly [Type in ResilienceEventType]: Measure<Type> } = {
     // Whatever the caller aborted with is the caller's.
     to.record('callDuration', event, ['aborted', undefined], seconds(event.duration)),
   'retry.scheduled': (event, to) => {
-    const values = [event.strategy, errorTypeOf(event.errorType)];
+    const values = [event.strategy, shownErrorType(event.errorType)];
     to.record('retryDelay', event, values, seconds(event.delay));
     to.count('attempts', event, RETRY);
   },
@@ -76,14 +76,14 @@ const measures: { readonly [Type in ResilienceEventType]: Measure<Type> } = {
   'throttle.rejected': (event, to) => refused(event, to, 'throttle', 'throttled'),
   'timeout.expired': (event, to) => to.count('timeouts', event, [event.strategy]),
   'fallback.used': (event, to) =>
-    to.count('fallbacks', event, [event.strategy, errorTypeOf(event.errorType)]),
+    to.count('fallbacks', event, [event.strategy, shownErrorType(event.errorType)]),
   'coalesce.joined': (event, to) => to.count('coalesced', event, [event.strategy]),
   'cache.hit': (event, to) => to.count('cacheRequests', event, [event.strategy, 'hit']),
   'cache.miss': (event, to) => to.count('cacheRequests', event, [event.strategy, 'miss']),
   'cache.stale': (event, to) => to.count('cacheRequests', event, [event.strategy, 'stale']),
   'cache.stored': (event, to) => to.count('cacheStored', event, [event.strategy]),
   'cache.revalidation-failed': (event, to) =>
-    to.count('cacheFailures', event, [event.strategy, errorTypeOf(event.errorType)]),
+    to.count('cacheFailures', event, [event.strategy, shownErrorType(event.errorType)]),
   'endpoint.ejected': (event, to) => {
     const mode = event.enforced ? 'enforce' : 'observe';
     to.count('ejections', event, [event.strategy, event.endpoint, event.reason, mode]);
@@ -92,7 +92,7 @@ const measures: { readonly [Type in ResilienceEventType]: Measure<Type> } = {
   'endpoint.unhealthy': endpointIs('unhealthy'),
   'endpoint.healthy': endpointIs('healthy'),
   'endpoint.skipped': (event, to) => {
-    const values = [event.strategy, event.endpoint, errorTypeOf(event.errorType)];
+    const values = [event.strategy, event.endpoint, shownErrorType(event.errorType)];
     to.count('endpointsSkipped', event, values);
   },
   'failover.moved': (event, to) => to.count('failoverMoves', event, [event.strategy, event.to]),
@@ -117,7 +117,7 @@ const measures: { readonly [Type in ResilienceEventType]: Measure<Type> } = {
 
 function ended(outcome: 'failed' | 'rejected') {
   return (event: EventOf<'call.failed' | 'call.rejected'>, to: Recorder): void => {
-    const values = [outcome, errorTypeOf(event.errorType)];
+    const values = [outcome, shownErrorType(event.errorType)];
     to.record('callDuration', event, values, seconds(event.duration));
   };
 }
@@ -162,7 +162,7 @@ type GivenUp = 'retried' | 'dead-lettered' | 'undeliverable';
 
 function sentOn(outcome: GivenUp) {
   return (event: EventOf<`message.${GivenUp}`>, to: Recorder): void => {
-    const values = [event.strategy, event.name, outcome, errorTypeOf(event.errorType)];
+    const values = [event.strategy, event.name, outcome, shownErrorType(event.errorType)];
     to.count('messages', event, values);
   };
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Instrument, instruments } from './instruments.js';
 import { type Series, SeriesTable } from './series.js';
-import { errorTypeOf, ShownValues } from './shown-values.js';
+import { errorTypeOf, ShownValues, shownErrorType } from './shown-values.js';
 
 function tableOf(max: number, values = 100, instrument: Instrument = instruments.timeouts) {
   let folded = 0;
@@ -99,13 +99,23 @@ describe('SeriesTable', () => {
   });
 });
 
-describe('errorTypeOf', () => {
+describe('shownErrorType', () => {
   it('takes codes and names, and no texts', () => {
     for (const type of ['ECONNRESET', '23505', 'RESIL_TIMEOUT', 'TypeError', 'grpc:14', 'a.b-c']) {
-      expect(errorTypeOf(type)).toBe(type);
+      expect(shownErrorType(type)).toBe(type);
     }
     for (const type of [undefined, '', 'password is hunter2', 'x'.repeat(65), 'a\nb', 'a/b']) {
-      expect(errorTypeOf(type)).toBe('other');
+      expect(shownErrorType(type)).toBe('other');
+    }
+  });
+});
+
+describe('errorTypeOf', () => {
+  it('takes the code, else the name, of whatever was thrown', () => {
+    expect(errorTypeOf(Object.assign(new Error('x'), { code: 'ECONNRESET' }))).toBe('ECONNRESET');
+    expect(errorTypeOf(Object.assign(new TypeError('x'), { code: 5 }))).toBe('TypeError');
+    for (const thrown of [undefined, null, 'a text', 5, {}, { name: 'a text' }]) {
+      expect(errorTypeOf(thrown)).toBe('other');
     }
   });
 });

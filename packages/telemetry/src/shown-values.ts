@@ -38,8 +38,15 @@ export class ShownValues {
   }
 }
 
+/** Code, else name of an error, as far as it may be shown; `other` for what looks like a text. */
+export function errorTypeOf(error: unknown): string {
+  const { code, name } = Object(error) as { readonly code?: unknown; readonly name?: unknown };
+  const type = typeof code === 'string' && code !== '' ? code : name;
+  return shownErrorType(typeof type === 'string' ? type : undefined);
+}
+
 /** The code or the name of an error as a value; `other` for what looks like a text. */
-export function errorTypeOf(value: string | undefined): string {
+export function shownErrorType(value: string | undefined): string {
   return value !== undefined && ERROR_TYPE.test(value) ? value : OTHER;
 }
 

@@ -20,12 +20,16 @@ const hosts: Record<string, string> = {
   '@resil/axios': 'axios',
   '@resil/grpc': '@grpc/grpc-js',
   '@resil/kafkajs': 'kafkajs',
+  '@resil/opentelemetry': '@opentelemetry/api',
   '@resil/pg': 'pg',
+  '@resil/prometheus': 'prom-client',
 };
 
-/** What a tool of ours is made with. */
+/** What else a package of ours is made with. */
 const libraries: Record<string, readonly string[]> = {
   '@resil/cli': ['@resil/telemetry', 'commander', 'es-module-lexer', 'picocolors', 'yaml'],
+  '@resil/opentelemetry': ['@resil/telemetry'],
+  '@resil/prometheus': ['@resil/telemetry'],
 };
 
 const exists = (folder: string, file: string) => fs.existsSync(path.join(root, folder, file));

@@ -1,18 +1,20 @@
-/** An event as a line of a log. */
+/** An event as fields of a line of a log or of an event of a span, and as a text. */
 import type { ResilienceEvent } from '@resil/core';
 import { phrases } from './log-levels.js';
-import { errorTypeOf, withoutSecrets } from './shown-values.js';
+import { shownErrorType, withoutSecrets } from './shown-values.js';
 
-/** What a line holds beside its text: the event's type, and whatever of it is a text or a number. */
-export type LogFields = { readonly [name: string]: string | number | boolean | readonly number[] };
+/** An event's type as `event`, and whatever else of it is a text or a number. */
+export type EventFields = {
+  readonly [name: string]: string | number | boolean | readonly number[];
+};
 
-/** Fields of an event. No error, and nothing that the caller aborted with. */
-export function fieldsOf(event: ResilienceEvent): LogFields {
-  const fields: Record<string, LogFields[string]> = { event: event.type };
+/** What may be told of an event: no error but its code or name, and nothing that the caller aborted with. */
+export function eventFields(event: ResilienceEvent): EventFields {
+  const fields: Record<string, EventFields[string]> = { event: event.type };
   for (const [name, value] of Object.entries(event) as [string, unknown][]) {
     if (name === 'type' || (event.type === 'call.aborted' && name === 'reason')) continue;
     if (name === 'errorType') {
-      if (value !== undefined) fields[name] = errorTypeOf(value as string);
+      if (value !== undefined) fields[name] = shownErrorType(value as string);
     } else if (typeof value === 'string') fields[name] = withoutSecrets(value);
     else if (typeof value === 'number' || typeof value === 'boolean') fields[name] = value;
     else if (Array.isArray(value) && value.every((one) => typeof one === 'number'))
@@ -22,7 +24,7 @@ export function fieldsOf(event: ResilienceEvent): LogFields {
 }
 
 /** What a reader sees first. */
-export function messageOf(fields: LogFields): string {
+export function messageOf(fields: EventFields): string {
   const { event, pipeline = 'unnamed', strategy, reason, state, errorType, endpoint, to } = fields;
   const details = [strategy, reason ?? state, errorType, endpoint, to].filter(
     (one) => one !== undefined,
