@@ -3,10 +3,10 @@
  * axios and by a protected view of the same client, side by side, and prints what its customers saw.
  */
 
-import { resilient } from '@resil/axios';
 import { observe } from '@resil/core';
 import { type HttpFaults, startHttpService } from '@resil/testbed';
 import axios, { type AxiosInstance } from 'axios';
+import { pricesClient } from './clients.js';
 
 const CUSTOMERS = 100;
 /** Milliseconds between two customers; they come whether the others were served or not. */
@@ -23,15 +23,7 @@ const service = await startHttpService({
 
 const plain = axios.create({ baseURL: service.origin });
 
-// This is all that the shop does for its protection. The numbers are small to keep the story short.
-const prices = resilient(axios.create({ baseURL: service.origin }), {
-  name: 'prices',
-  totalTimeout: 800,
-  attemptTimeout: 200,
-  retry: { baseDelay: 20 },
-  circuitBreaker: { window: { duration: 1_000 }, resetTimeout: 200 },
-  fallback: () => lastKnown,
-});
+const prices = pricesClient(service.origin, () => lastKnown);
 
 let lastKnown = { price: 0, fresh: false };
 prices.interceptors.response.use((response) => {

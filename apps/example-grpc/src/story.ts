@@ -2,18 +2,12 @@
  * A checkout asks the inventory service for stock, by a plain gRPC client and by a guarded one, while
  * the service is restarted, fails now and then, and stops answering. Same calls, same faults, same time.
  */
-import { type Client, credentials } from '@grpc/grpc-js';
 import { isResilienceError } from '@resil/core';
-import { channelOptions, resilient } from '@resil/grpc';
-import { InventoryClient, type InventoryMethods, startGrpcProcess } from '@resil/testbed';
-
-type Inventory = Client & InventoryMethods;
+import { startGrpcProcess } from '@resil/testbed';
+import { connect, guardedInventory, type Inventory } from './clients.js';
 
 const CALLS = 150;
 const PAUSE = 10;
-
-const connect = (address: string, options: object): Inventory =>
-  new InventoryClient(address, credentials.createInsecure(), options) as unknown as Inventory;
 
 const wait = (duration: number) => new Promise((resolve) => setTimeout(resolve, duration));
 
@@ -57,14 +51,7 @@ export async function story(print: (lines: string) => void): Promise<void> {
   // Each of the two has a connection of its own.
   const own = { 'grpc.use_local_subchannel_pool': 1 };
   const plain = connect(service.address, own);
-  const guarded = resilient(connect(service.address, { ...own, ...channelOptions() }), {
-    name: 'inventory',
-    attemptTimeout: 300,
-    totalTimeout: 1_000,
-    circuitBreaker: { failureRatio: 0.5, minimumCalls: 10, resetTimeout: 500 },
-    // "Some, probably" is better than no checkout.
-    fallback: () => ({ sku: 'tea', available: -1 }),
-  });
+  const guarded = guardedInventory(service.address, own);
 
   async function compare(title: string, during: () => Promise<void>): Promise<void> {
     const faults = during();

@@ -7,9 +7,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileStore, outbox, resilient } from '@resil/kafkajs';
 import { startKafka } from '@resil/testbed';
 import { Kafka, logLevel, Partitioners, type Producer } from 'kafkajs';
+import { shopKafka } from './clients.js';
 
 const ORDERS = 40;
 /** Milliseconds that a customer waits for an order to be taken. */
@@ -54,14 +54,7 @@ export async function story(
   const config = { brokers: cluster.brokers, logLevel: logLevel.NOTHING };
   const node = cluster.nodes[0];
 
-  // This is all that the shop does for its protection. The numbers are small to keep the story short.
-  const box = outbox({ store: fileStore({ path: join(folder, 'outbox.log') }), retryDelay: 200 });
-  const kafka = resilient(new Kafka(config), {
-    attemptTimeout: 500,
-    circuitBreaker: { failureThreshold: 5, resetTimeout: 500 },
-    fallback: box,
-    consumer: { retry: { maxAttempts: 3, baseDelay: 50 } },
-  });
+  const { kafka, box } = shopKafka(config, join(folder, 'outbox.log'));
 
   const plain = new Kafka(config).producer({ createPartitioner: Partitioners.DefaultPartitioner });
   const guarded = kafka.producer({ idempotent: true });

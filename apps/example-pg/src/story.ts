@@ -3,28 +3,17 @@
  * with the same pool wrapped.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { resilient, transaction } from '@resil/pg';
+import { transaction } from '@resil/pg';
 import { startPostgres } from '@resil/testbed';
 import pg from 'pg';
+import { shopPool } from './clients.js';
 
 /** Tells the story, line by line. */
 export async function story(tell: (line: string) => void): Promise<void> {
   const server = await startPostgres({ onProgress: tell });
   const bare = new pg.Pool({ ...server.connection, max: 5 });
   bare.on('error', () => {}); // without a listener the first restart ends the process
-  const pool = resilient(new pg.Pool({ ...server.connection, max: 5 }), {
-    name: 'shop',
-    totalTimeout: 10_000,
-    // An order is worth waiting for: an open circuit too is waited out, and no budget cuts it short.
-    retry: {
-      maxAttempts: 20,
-      baseDelay: 50,
-      maxDelay: 200,
-      budget: false,
-      shouldRetry: () => true,
-    },
-    circuitBreaker: { failureThreshold: 5, resetTimeout: 100 },
-  });
+  const pool = shopPool(server.connection);
   await pool.query(`
     create table orders (shop text, id int, primary key (shop, id));
     create table accounts (name text primary key, balance int not null);
