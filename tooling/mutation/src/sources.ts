@@ -19,7 +19,7 @@ const withoutCode: readonly string[] = ['index.ts', 'call.ts', 'events.ts', 'out
 const slow: readonly RegExp[] = [
   /\/properties-/,
   /\/(?:leaks|contract|throttle|adaptive-limiter)\./,
-  /\/algorithms\/(?:tail-at-scale|amplification|backoff-of-others|finagle-budget|concurrency-budget)\./,
+  /\/algorithms\/(?:tail-at-scale|amplification|aws-backoff|backoff-of-others|finagle-budget|concurrency-budget)\./,
   /\/issues\/(?:costs|queues)\./,
 ];
 
