@@ -2,6 +2,7 @@
 import type { Call } from './call.js';
 import type { Clock } from './clock.js';
 import { type JsonRecord, jsonRecord } from './description.js';
+import { type GuardMode, modeRule } from './guard-mode.js';
 import {
   aimd,
   gradient2,
@@ -10,6 +11,7 @@ import {
   vegas,
 } from './limit-algorithms.js';
 import type { Classify, Outcome } from './outcome.js';
+import type { QueueDiscipline } from './queue-order.js';
 import type { Random } from './random.js';
 import { type SampleWindowOptions, sampleWindowDefaults } from './sample-window.js';
 import {
@@ -26,13 +28,6 @@ import {
   oneOfRule,
   positiveDurationRule,
 } from './validate.js';
-
-/**
- * In which order those who wait go: `fifo`, first come, first served; `codel`, the same, and the front
- * is dropped while waits stay above a target; `adaptive-lifo`, first come, first served until the queue
- * has not been empty for `queueInterval`, then the newest first, who may wait for `targetDelay` only.
- */
-export type QueueDiscipline = 'fifo' | 'codel' | 'adaptive-lifo';
 
 /** A part of the calls with a share of the limit of its own. */
 export interface LimiterPartition {
@@ -96,6 +91,14 @@ export interface AdaptiveLimiterOptions {
    * @defaultValue `adaptiveLimiterDefaults.stallDuration` (50)
    */
   readonly stallDuration?: number | undefined;
+  /**
+   * With `'observe'` it finds its limit as ever and tells who would have waited or been refused, but lets
+   * every call run at once: `inFlight` may exceed the limit by as many as may wait. How a call ends that
+   * would have been refused counts for nothing.
+   *
+   * @defaultValue `adaptiveLimiterDefaults.mode` (`'enforce'`)
+   */
+  readonly mode?: GuardMode | undefined;
   /** Source of chance, for algorithms named here. Default: `Math.random`. */
   readonly random?: Random | undefined;
   /** Name in errors and events. @defaultValue `'adaptive-limiter'` */
@@ -116,6 +119,7 @@ export const adaptiveLimiterDefaults: {
   readonly targetDelay: number;
   readonly queueInterval: number;
   readonly stallDuration: number;
+  readonly mode: 'enforce';
   readonly name: string;
 } = Object.freeze({
   algorithm: 'aimd',
@@ -128,6 +132,7 @@ export const adaptiveLimiterDefaults: {
   targetDelay: 5,
   queueInterval: 100,
   stallDuration: 50,
+  mode: 'enforce',
   name: 'adaptive-limiter',
 });
 
@@ -201,6 +206,7 @@ const rules: OptionRules<AdaptiveLimiterOptions> = {
   classify: functionRule,
   isOverload: functionRule,
   stallDuration: positiveDurationRule(true),
+  mode: modeRule,
   random: functionRule,
   name: nameRule,
   clock: clockRule,

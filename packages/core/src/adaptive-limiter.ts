@@ -17,27 +17,36 @@ import {
   algorithmOf,
   checkAdaptiveLimiterOptions,
   describeAdaptiveLimiterOptions,
-  type QueueDiscipline,
   sampleWindowOf,
 } from './adaptive-limiter-options.js';
 import type { Call } from './call.js';
 import type { CallState } from './call-state.js';
 import { type Clock, systemClock } from './clock.js';
 import { CoDel } from './codel.js';
-import { backgroundDeadlinesOf, type DeadlineEntry, NOT_PENDING } from './deadline-wheel.js';
 import { type JsonRecord, jsonRecord, type LayerDescription } from './description.js';
 import { report } from './emitter.js';
 import { DrainingError, LimitExceededError, QueueTimeoutError } from './errors.js';
 import type { LimiterRejection } from './events.js';
+import { type GuardMode, markOf, type ObservedMark } from './guard-mode.js';
 import { type Guard, permitOf, Refusal } from './layer.js';
 import type { LimitAlgorithm, LimitReason } from './limit-algorithms.js';
 import { type LimitDecision, LimitHistory } from './limit-history.js';
-import { type Partition, type PartitionState, partitionsOf } from './limit-partition.js';
+import {
+  type Partition,
+  type PartitionState,
+  partitionOf,
+  partitionsOf,
+} from './limit-partition.js';
 import type { Classify, Outcome } from './outcome.js';
+import { QueueOrder } from './queue-order.js';
 import { SampleWindow } from './sample-window.js';
 import { SingleLayer } from './single-layer.js';
+import { StallWatch } from './stall-watch.js';
 import { verdictOf } from './verdict.js';
 import { type Waiter, type WaitOwner, WaitQueue } from './wait-queue.js';
+
+/** In observe mode, the permit of a call that would have been refused. */
+const OBSERVED = Symbol('observed');
 
 /** A call that was let in. */
 class Permit {
@@ -67,22 +76,24 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   readonly #partitionBy: ((call: Call) => string) | undefined;
   readonly #maxQueueSize: number;
   readonly #queueTimeout: number;
-  readonly #discipline: QueueDiscipline;
-  readonly #targetDelay: number;
-  readonly #queueInterval: number;
+  readonly #order: QueueOrder;
+  readonly #mode: GuardMode;
+  readonly #mark: ObservedMark;
   readonly #classify: Classify | undefined;
   readonly #isOverload: AdaptiveLimiterOptions['isOverload'];
-  readonly #stallDuration: number;
-  readonly #heartbeat: Heartbeat;
+  readonly #stalls: StallWatch;
   readonly #options: JsonRecord;
-  readonly #counters = { admitted: 0, queued: 0, rejected: 0, queueTimeouts: 0, aborted: 0 };
+  readonly #counters = {
+    admitted: 0,
+    queued: 0,
+    rejected: 0,
+    queueTimeouts: 0,
+    aborted: 0,
+    observed: 0,
+  };
   #limit = 1;
   #inFlight = 0;
   #waiting = 0;
-  /** Since when somebody has been waiting all the time. */
-  #queuedSince = 0;
-  /** When the last stall of the event loop had ended. */
-  #stalledUntil = -Infinity;
 
   /** @throws {@link InvalidOptionError} */
   constructor(options: AdaptiveLimiterOptions = {}) {
@@ -97,14 +108,20 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     this.#window = window === undefined ? undefined : new SampleWindow(window);
     this.#maxQueueSize = options.maxQueueSize ?? defaults.maxQueueSize;
     this.#queueTimeout = options.queueTimeout ?? defaults.queueTimeout;
-    this.#discipline = options.queue ?? defaults.queue;
-    this.#targetDelay = options.targetDelay ?? defaults.targetDelay;
-    this.#queueInterval = options.queueInterval ?? defaults.queueInterval;
+    const targetDelay = options.targetDelay ?? defaults.targetDelay;
+    const queueInterval = options.queueInterval ?? defaults.queueInterval;
+    this.#order = new QueueOrder({
+      discipline: options.queue ?? defaults.queue,
+      queueTimeout: this.#queueTimeout,
+      targetDelay,
+      queueInterval,
+    });
+    this.#mode = options.mode ?? defaults.mode;
+    this.#mark = markOf(this.#mode);
     this.#partitionBy = options.partitionBy;
     this.#classify = options.classify;
     this.#isOverload = options.isOverload;
-    this.#stallDuration = options.stallDuration ?? defaults.stallDuration;
-    this.#heartbeat = new Heartbeat(() => this.#beat());
+    this.#stalls = new StallWatch(this.clock, options.stallDuration ?? defaults.stallDuration);
     const owner: WaitOwner<Permit> = {
       expired: ({ call, deadline, since }) => {
         this.#waiting--;
@@ -123,7 +140,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
       },
     };
     const newQueue = (): WaitQueue<Permit> => new WaitQueue(owner);
-    const newCodel = (): CoDel => new CoDel(this.#targetDelay, this.#queueInterval);
+    const newCodel = (): CoDel => new CoDel(targetDelay, queueInterval);
     this.#partitions = partitionsOf(options.partitions ?? [], newQueue, newCodel);
     this.#follow();
     this.#options = describeAdaptiveLimiterOptions(options, this.#algorithm);
@@ -180,9 +197,10 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   }
 
   /** @internal */
-  tryEnter(call: Call): Permit | Promise<Permit> | Refusal {
-    const partition = this.#partitionOf(call);
+  tryEnter(call: Call): Permit | typeof OBSERVED | Promise<Permit> | Refusal {
+    const partition = partitionOf(call, this.#partitions, this.#partitionBy);
     if (this.#hasRoom(partition)) return this.#admit(partition, call.now());
+    if (this.#mode === 'observe') return this.#observe(partition, call);
     if (partition.queue.closed) return new Refusal(this.#rejectDraining(call));
     const full = this.#waiting >= this.#maxQueueSize;
     if (this.#queueTimeout === 0 || (full && !this.#makeRoom(partition)))
@@ -192,6 +210,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   }
 
   leave(permit: unknown, call: Call, outcome: Outcome): void {
+    if (permit === OBSERVED) return;
     const { partition, startedAt, inFlight } = permit as Permit;
     this.#inFlight--;
     partition.inFlight--;
@@ -202,22 +221,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
       this.#dispatch(now);
     }
     // Nothing is in flight: nothing must keep the process alive.
-    if (this.#inFlight === 0) this.#heartbeat.stop(this.clock);
-  }
-
-  #partitionOf(call: Call): Partition<Permit> {
-    const partitions = this.#partitions;
-    const rest = partitions[partitions.length - 1] as Partition<Permit>;
-    if (partitions.length === 1) return rest;
-    if (this.#partitionBy === undefined)
-      return partitions.find(({ minPriority }) => call.priority >= minPriority) ?? rest;
-    try {
-      const name = this.#partitionBy(call);
-      return partitions.find((partition) => partition.name === name) ?? rest;
-    } catch (error) {
-      report(error, 'partitionBy');
-      return rest;
-    }
+    if (this.#inFlight === 0) this.#stalls.stop();
   }
 
   /** Nobody who waits is passed over: as long as there is room for one, it does not wait. */
@@ -229,9 +233,30 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     this.#counters.admitted++;
     this.#inFlight++;
     partition.inFlight++;
-    if (this.#stallDuration !== Infinity && this.#heartbeat.wheelSlot === NOT_PENDING)
-      this.#heartbeat.start(this.clock, now);
+    this.#stalls.start(now);
     return new Permit(partition, now, this.#inFlight);
+  }
+
+  /**
+   * Lets a call in that would have waited or been refused. Those above the limit stand for the queue, and
+   * none of them is taken to give up or to be sent away; how one ends that would have been refused counts
+   * for nothing.
+   */
+  #observe(partition: Partition<Permit>, call: Call): Permit | typeof OBSERVED {
+    const waiting = Math.max(0, this.#inFlight - this.#limit);
+    const full = waiting >= this.#maxQueueSize || this.#queueTimeout === 0;
+    if (full) {
+      this.#counters.observed++;
+      this.#tellRejected(call, 'full', { inFlight: this.#inFlight, waiting });
+      return OBSERVED;
+    }
+    this.#counters.queued++;
+    const permit = this.#admit(partition, call.now());
+    if (call.observed) {
+      const told = { strategy: this.name, limit: this.#limit, inFlight: this.#limit };
+      call.emit({ type: 'limiter.queued', ...told, waiting: waiting + 1, ...this.#mark });
+    }
+    return permit;
   }
 
   /** Sends away the last of the least important partition that has one waiting, for one that matters more. */
@@ -278,23 +303,12 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
 
   #wait(partition: Partition<Permit>, call: Call): Promise<Permit> {
     const now = call.now();
-    if (this.#waiting === 0) this.#queuedSince = now;
+    const timeout = this.#order.join(this.#waiting, now);
     this.#waiting++;
     this.#counters.queued++;
-    const waiter = partition.queue.add(call, now, this.#timeoutAt(now));
+    const waiter = partition.queue.add(call, now, timeout);
     if (call.observed) this.#tellQueued(waiter);
     return waiter.promise;
-  }
-
-  #timeoutAt(now: number): number {
-    if (this.#discipline !== 'adaptive-lifo') return this.#queueTimeout;
-    const most = this.#isStanding(now) ? this.#targetDelay : this.#queueInterval;
-    return Math.min(this.#queueTimeout, most);
-  }
-
-  /** Whether the queue has not been empty for so long that it won't empty by itself. */
-  #isStanding(now: number): boolean {
-    return this.#waiting > 0 && now - this.#queuedSince > this.#queueInterval;
   }
 
   /** Lets go who may. */
@@ -323,17 +337,8 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     return this.#inFlight < this.#limit ? first : undefined;
   }
 
-  #nextWaiter(partition: Partition<Permit>, now: number): Waiter<Permit> | undefined {
-    const { queue, codel } = partition;
-    if (this.#discipline === 'adaptive-lifo' && this.#isStanding(now)) return queue.last;
-    if (this.#discipline === 'codel') {
-      codel.next(
-        now,
-        () => (queue.first === undefined ? undefined : now - queue.first.since),
-        () => this.#sendAway(queue.first as Waiter<Permit>, 'codel'),
-      );
-    }
-    return queue.first;
+  #nextWaiter({ queue, codel }: Partition<Permit>, now: number): Waiter<Permit> | undefined {
+    return this.#order.next(queue, codel, now, (waiter) => this.#sendAway(waiter, 'codel'));
   }
 
   #kindOf(outcome: Outcome, call: Call): 'success' | 'dropped' | 'ignored' {
@@ -358,8 +363,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     kind: 'success' | 'dropped',
     call: Call,
   ): void {
-    if (this.#heartbeat.lateBy(now) >= this.#stallDuration) this.#stalledUntil = now;
-    if (startedAt <= this.#stalledUntil) {
+    if (this.#stalls.stalledSince(startedAt, now)) {
       this.#history.add('stall', now, this.#limit, this.#limit, duration, inFlight);
       return;
     }
@@ -395,14 +399,6 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     for (const partition of this.#partitions) partition.follow(limit);
   }
 
-  /** A beat of the heart: late if the event loop stood still. */
-  #beat(): void {
-    const now = this.clock.now();
-    if (this.#heartbeat.lateBy(now) >= this.#stallDuration) this.#stalledUntil = now;
-    if (this.#inFlight > 0) this.#heartbeat.start(this.clock, now);
-    else this.#heartbeat.deadline = Infinity;
-  }
-
   #tellQueued({ call, promise, since }: Waiter<Permit>): void {
     const { name: strategy } = this;
     const told = { strategy, limit: this.#limit, inFlight: this.#inFlight, waiting: this.#waiting };
@@ -413,57 +409,21 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     );
   }
 
-  #tellRejected(call: Call, reason: LimiterRejection): void {
+  #tellRejected(
+    call: Call,
+    reason: LimiterRejection,
+    { inFlight, waiting } = { inFlight: this.#inFlight, waiting: this.#waiting },
+  ): void {
     if (!call.observed) return;
-    call.emit({
-      type: 'limiter.rejected',
-      strategy: this.name,
-      reason,
-      limit: this.#limit,
-      inFlight: this.#inFlight,
-      waiting: this.#waiting,
-    });
+    const told = { strategy: this.name, reason, limit: this.#limit, inFlight, waiting };
+    call.emit({ type: 'limiter.rejected', ...told, ...this.#mark });
   }
 
   #tellChanged(call: Call, previous: number, reason: LimitReason): void {
     if (!call.observed) return;
     const { name: strategy } = this;
-    call.emit({ type: 'limiter.limit-changed', strategy, limit: this.#limit, previous, reason });
-  }
-}
-
-/** Milliseconds between two beats. */
-const BEAT = 20;
-
-/** Comes every so often while calls are in flight. */
-class Heartbeat implements DeadlineEntry {
-  deadline = Infinity;
-  wheelSlot: number = NOT_PENDING;
-  wheelPrevious: DeadlineEntry | undefined;
-  wheelNext: DeadlineEntry | undefined;
-  readonly #onBeat: () => void;
-
-  constructor(onBeat: () => void) {
-    this.#onBeat = onBeat;
-  }
-
-  /** Milliseconds by which the next beat is late. */
-  lateBy(now: number): number {
-    return now - this.deadline;
-  }
-
-  start(clock: Clock, now: number): void {
-    this.deadline = now + BEAT;
-    backgroundDeadlinesOf(clock).add(this, now);
-  }
-
-  stop(clock: Clock): void {
-    this.deadline = Infinity;
-    backgroundDeadlinesOf(clock).remove(this);
-  }
-
-  expire(): void {
-    this.#onBeat();
+    const told = { strategy, limit: this.#limit, previous, reason };
+    call.emit({ type: 'limiter.limit-changed', ...told, ...this.#mark });
   }
 }
 

@@ -172,6 +172,40 @@ describe('cache', () => {
       expect(clock.pending).toBe(0);
     });
 
+    it('frees what a revalidation gave that is not kept, be it late or a failure', async () => {
+      const freed: unknown[] = [];
+      const layer = cache({
+        key,
+        clock,
+        freshDuration: 100,
+        staleDuration: 10_000,
+        revalidateTimeout: 500,
+        classify: (outcome) => ({
+          kind: outcome.ok && outcome.value !== 'failed' ? 'success' : 'failure',
+          repeat: false,
+          discard: () => {
+            if (outcome.ok) freed.push(outcome.value);
+          },
+        }),
+      });
+      await layer.execute(() => 'kept', options);
+      await clock.advance(100);
+      const late = deferred<string>();
+      await layer.execute(() => late.promise, options);
+      await clock.advance(500);
+      expect(freed).toEqual([]);
+      late.resolve('late');
+      await clock.flush();
+      expect(freed).toEqual(['late']);
+      await layer.execute(() => 'failed', options);
+      await clock.flush();
+      expect(freed).toEqual(['late', 'failed']);
+      expect(await layer.execute(() => 'new', options)).toBe('kept');
+      await clock.flush();
+      expect(await layer.execute(() => 'newer', options)).toBe('new');
+      expect(freed).toEqual(['late', 'failed']);
+    });
+
     it('stands for a failure and a refusal, not for a cancellation, and not for ever', async () => {
       const breaker = circuitBreaker({ clock, failureThreshold: 1, resetTimeout: Infinity });
       const layer = cache({ key, clock, freshDuration: 100, staleIfErrorDuration: 900 });
@@ -233,6 +267,12 @@ describe('cache', () => {
       expect(await Promise.all(answers)).toEqual(['kept', 1]);
       expect(errors).toEqual([down]);
       restore();
+    });
+
+    it.each([() => null, async () => null])('may say null for nothing (%s)', async (get) => {
+      const layer = cache({ key, clock, store: shared({ get: get as never }) });
+      expect(await layer.execute(ask, options)).toBe(1);
+      expect(layer.describe().counters).toMatchObject({ misses: 1, storeErrors: 0 });
     });
 
     it('that fails or hangs is reported, and counts as a miss', async () => {

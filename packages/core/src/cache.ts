@@ -16,13 +16,13 @@ import type { Call } from './call.js';
 import { givenKey, type KeyFunction, keyOf } from './call-key.js';
 import type { CallState } from './call-state.js';
 import type { Clock } from './clock.js';
-import { type DeadlineEntry, deadlinesOf, NOT_PENDING } from './deadline-wheel.js';
+import { expireAfter } from './deadline-wheel.js';
 import { jsonRecord, type LayerDescription } from './description.js';
 import { detach } from './detached-call.js';
 import { report } from './emitter.js';
 import { isRefusalOrTimeout, TimeoutError } from './errors.js';
 import type { Strategy } from './layer.js';
-import type { Classify, Outcome } from './outcome.js';
+import type { Classify, Outcome, Verdict } from './outcome.js';
 import { SingleLayer } from './single-layer.js';
 import {
   checkOptions,
@@ -212,6 +212,7 @@ export class Cache extends SingleLayer implements Strategy {
     key: string,
     call: CallState,
     next: Next<T>,
+    background = false,
   ): Promise<T> {
     const classify = this.#classify ?? call.scope.classify;
     const startedAt = call.now();
@@ -235,6 +236,7 @@ export class Cache extends SingleLayer implements Strategy {
         return found.value as T;
       }
     }
+    if (background) discardUnlessKept(verdict);
     if (outcome.ok) return outcome.value;
     throw outcome.error;
   }
@@ -250,7 +252,7 @@ export class Cache extends SingleLayer implements Strategy {
       this.#revalidating.delete(key);
     };
     const inTime = (): Promise<unknown> => this.#inTime(call, next);
-    this.#ask(undefined, key, call, inTime).then(ended, (error) => {
+    this.#ask(undefined, key, call, inTime, true).then(ended, (error) => {
       ended();
       this.#counters.revalidationsFailed++;
       if (call.observed)
@@ -261,6 +263,7 @@ export class Cache extends SingleLayer implements Strategy {
   /** What a revalidation gives, unless it takes too long; what comes after that is not kept. */
   #inTime(call: CallState, next: Next<unknown>): Promise<unknown> {
     const { revalidateTimeout } = this.#times;
+    const startedAt = call.now();
     return new Promise((resolve, reject) => {
       const expire = (): void => {
         const error = new TimeoutError(`${this.name} revalidation`, revalidateTimeout);
@@ -268,8 +271,19 @@ export class Cache extends SingleLayer implements Strategy {
         call.abort(error);
       };
       const forget = call.clock.schedule(expire, revalidateTimeout, true);
-      next(call).finally(forget).then(resolve, reject);
+      next(call)
+        .finally(forget)
+        .then((value) => {
+          if (call.aborted) this.#discardLate(value, call.now() - startedAt, call);
+          else resolve(value);
+        }, reject);
     });
+  }
+
+  /** Nobody reads what comes after the time limit. */
+  #discardLate(value: unknown, duration: number, call: CallState): void {
+    const classify = this.#classify ?? call.scope.classify;
+    discard(verdictOf(classify, { ok: true, value, duration }, call));
   }
 
   #keep(key: string, value: unknown, call: CallState): void {
@@ -288,7 +302,8 @@ export class Cache extends SingleLayer implements Strategy {
     try {
       const found = this.store.get(key);
       // `Promise.resolve` also tames a foreign promise whose `then` throws.
-      return isThenable(found) ? this.#bounded(Promise.resolve(found), call) : found;
+      // A store of somebody's own may say `null` for nothing.
+      return isThenable(found) ? this.#bounded(Promise.resolve(found), call) : (found ?? undefined);
     } catch (error) {
       this.#storeFailed(error);
       return undefined;
@@ -302,32 +317,25 @@ export class Cache extends SingleLayer implements Strategy {
   ): Promise<CachedAnswer | undefined> {
     const { storeTimeout } = this.#times;
     return new Promise((resolve, reject) => {
-      const wheel = deadlinesOf(call.clock);
-      const now = call.clock.now();
       const end = (): void => {
-        wheel.remove(entry);
-        forget();
+        forgetDeadline();
+        forgetAbort();
       };
       const fail = (error: unknown): void => {
         end();
         this.#storeFailed(error);
         resolve(undefined);
       };
-      const entry: DeadlineEntry = {
-        deadline: now + storeTimeout,
-        expire: () => fail(new TimeoutError(`${this.name} store`, storeTimeout)),
-        wheelSlot: NOT_PENDING,
-        wheelPrevious: undefined,
-        wheelNext: undefined,
-      };
-      const forget = call.onAbort((reason) => {
-        wheel.remove(entry);
+      const forgetDeadline = expireAfter(call.clock, storeTimeout, () =>
+        fail(new TimeoutError(`${this.name} store`, storeTimeout)),
+      );
+      const forgetAbort = call.onAbort((reason) => {
+        forgetDeadline();
         reject(reason);
       });
-      wheel.add(entry, now);
       found.then((answer) => {
         end();
-        resolve(answer);
+        resolve(answer ?? undefined);
       }, fail);
     });
   }
@@ -362,6 +370,11 @@ export class Cache extends SingleLayer implements Strategy {
  */
 export function cache(options: CacheOptions): Cache {
   return new Cache(options);
+}
+
+/** Nobody reads what a revalidation gave, unless it is kept. */
+function discardUnlessKept(verdict: Verdict): void {
+  if (verdict.kind !== 'success') discard(verdict);
 }
 
 /** Whether a store answers later, be it by a promise that is not Node's. */

@@ -45,6 +45,21 @@ export function backgroundDeadlinesOf(clock: Clock): DeadlineWheel {
   return wheelOf(backgroundWheels, clock, true);
 }
 
+/** Calls `expire` in `delay` milliseconds; the result ends that. */
+export function expireAfter(clock: Clock, delay: number, expire: () => void): () => void {
+  const wheel = deadlinesOf(clock);
+  const now = clock.now();
+  const entry: DeadlineEntry = {
+    deadline: now + delay,
+    expire,
+    wheelSlot: NOT_PENDING,
+    wheelPrevious: undefined,
+    wheelNext: undefined,
+  };
+  wheel.add(entry, now);
+  return () => wheel.remove(entry);
+}
+
 function wheelOf(
   known: WeakMap<Clock, DeadlineWheel>,
   clock: Clock,

@@ -406,6 +406,7 @@ describe('describe', () => {
         targetDelay: 5,
         queueInterval: 100,
         stallDuration: 50,
+        mode: 'enforce',
       },
       state: {
         limit: 1,
@@ -414,7 +415,14 @@ describe('describe', () => {
         waiting: 1,
         partitions: [{ name: '(others)', guaranteed: 0, inFlight: 1, waiting: 1 }],
       },
-      counters: { admitted: 1, queued: 1, rejected: 1, queueTimeouts: 0, aborted: 0 },
+      counters: {
+        admitted: 1,
+        queued: 1,
+        rejected: 1,
+        queueTimeouts: 0,
+        aborted: 0,
+        observed: 0,
+      },
     });
     await expect(clock.runUntilSettled(waiting)).rejects.toMatchObject({
       code: 'RESIL_QUEUE_TIMEOUT',

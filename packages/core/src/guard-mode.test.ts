@@ -2,6 +2,8 @@ import { recordEvents, seededRandom, VirtualClock } from '@resil/testing';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { deferred } from '../test/deferred.js';
+import { adaptiveLimiter } from './adaptive-limiter.js';
+import type { AdaptiveLimiterOptions } from './adaptive-limiter-options.js';
 import { bulkhead } from './bulkhead.js';
 import { type CircuitBreaker, circuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
@@ -161,6 +163,76 @@ describe("mode: 'observe'", () => {
           expect({ ...observed, observed: 0, rejected: observed?.observed }).toEqual(enforced);
         }),
       );
+    });
+  });
+
+  describe('adaptive limiter', () => {
+    const limiterOf = (options: AdaptiveLimiterOptions = {}) =>
+      adaptiveLimiter({
+        clock,
+        name: 'db',
+        initialLimit: 1,
+        maxQueueSize: 2,
+        ...options,
+        mode: 'observe',
+      });
+
+    it('lets every call run at once and tells who would have waited and who been refused', async () => {
+      const layer = limiterOf();
+      const calls = pipeline({ clock }, layer);
+      const recorder = recordEvents(calls);
+      const held = Array.from({ length: 5 }, () => deferred());
+      const operation = vi.fn((index: number) => held[index]?.promise);
+      const running = held.map((_, index) => calls.execute(() => operation(index)));
+      expect(operation).toHaveBeenCalledTimes(5);
+      expect([layer.inFlight, layer.waiting, layer.limit]).toEqual([3, 0, 1]);
+      expect(recorder.of('limiter.queued')).toMatchObject([
+        { observed: true, strategy: 'db', limit: 1, inFlight: 1, waiting: 1 },
+        { observed: true, strategy: 'db', limit: 1, inFlight: 1, waiting: 2 },
+      ]);
+      expect(recorder.of('limiter.rejected')).toMatchObject([
+        { observed: true, strategy: 'db', reason: 'full', limit: 1, inFlight: 3, waiting: 2 },
+        { observed: true, strategy: 'db', reason: 'full', limit: 1, inFlight: 3, waiting: 2 },
+      ]);
+      for (const { resolve } of held) resolve();
+      await Promise.all(running);
+      expect(layer.describe()).toMatchObject({
+        options: { mode: 'observe' },
+        state: { inFlight: 0, waiting: 0 },
+        counters: { admitted: 3, queued: 2, rejected: 0, observed: 2 },
+      });
+      expect(recorder.types).not.toContain('call.rejected');
+    });
+
+    it('goes by how the calls end that would have run, and by no other', async () => {
+      const layer = limiterOf({ initialLimit: 10, maxQueueSize: 0 });
+      const recorder = recordEvents(layer);
+      const held = Array.from({ length: 12 }, () => deferred());
+      const running = held.map(({ promise }) => layer.execute(() => promise).catch(swallow));
+      for (const { reject } of held.slice(10)) reject(down);
+      await clock.flush();
+      expect(layer.limit).toBe(10);
+      held[0]?.reject(down);
+      await clock.flush();
+      expect(layer.limit).toBe(9);
+      expect(recorder.of('limiter.limit-changed')).toMatchObject([
+        { observed: true, limit: 9, previous: 10 },
+      ]);
+      for (const { resolve } of held) resolve();
+      await Promise.all(running);
+      expect(layer.inFlight).toBe(0);
+    });
+
+    it('has no queue to wait in where queueTimeout is 0, and lets calls go while it drains', async () => {
+      const layer = limiterOf({ queueTimeout: 0 });
+      const held = deferred();
+      const calls = pipeline({ clock }, layer);
+      const first = calls.execute(() => held.promise);
+      calls.drain();
+      expect(await calls.execute(() => 1)).toBe(1);
+      expect(layer.describe().counters).toMatchObject({ admitted: 1, queued: 0, observed: 1 });
+      held.resolve();
+      await first;
     });
   });
 

@@ -5,7 +5,6 @@ export {
   type AdaptiveLimiterOptions,
   adaptiveLimiterDefaults,
   type LimiterPartition,
-  type QueueDiscipline,
 } from './adaptive-limiter-options.js';
 // Ambient context
 export {
@@ -188,6 +187,7 @@ export {
   pipeline,
   type WrapOptions,
 } from './pipeline.js';
+export type { QueueDiscipline } from './queue-order.js';
 export { type Random, systemRandom } from './random.js';
 // Rate limiter
 export { RateLimiter, rateLimiter } from './rate-limiter.js';

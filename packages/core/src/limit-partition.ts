@@ -1,6 +1,8 @@
 /** The parts that an adaptive limiter's calls are divided into, each with its share, queue and count. */
 import type { LimiterPartition } from './adaptive-limiter-options.js';
+import type { Call } from './call.js';
 import type { CoDel } from './codel.js';
+import { report } from './emitter.js';
 import type { WaitQueue } from './wait-queue.js';
 
 /** A partition at a moment. */
@@ -59,4 +61,23 @@ export function partitionsOf<Permit>(
   return [...given, { name: '(others)' }].map(
     (options) => new Partition(options, newQueue(), newCodel()),
   );
+}
+
+/** Tells which partition a call belongs to: the one that `partitionBy` names, or the first of its priority. */
+export function partitionOf<Permit>(
+  call: Call,
+  partitions: readonly Partition<Permit>[],
+  partitionBy: ((call: Call) => string) | undefined,
+): Partition<Permit> {
+  const rest = partitions[partitions.length - 1] as Partition<Permit>;
+  if (partitions.length === 1) return rest;
+  if (partitionBy === undefined)
+    return partitions.find(({ minPriority }) => call.priority >= minPriority) ?? rest;
+  try {
+    const name = partitionBy(call);
+    return partitions.find((partition) => partition.name === name) ?? rest;
+  } catch (error) {
+    report(error, 'partitionBy');
+    return rest;
+  }
 }

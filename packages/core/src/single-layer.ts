@@ -1,5 +1,6 @@
 /** What makes every pattern usable alone: it runs calls through a pipeline of itself. */
 import type { Call, CallOptions } from './call.js';
+import type { LayerDescription } from './description.js';
 import type { ResilienceListener } from './events.js';
 import type { Layer } from './layer.js';
 import { type Admission, Pipeline, type WrapOptions } from './pipeline.js';
@@ -7,6 +8,10 @@ import { type Admission, Pipeline, type WrapOptions } from './pipeline.js';
 /** A pattern that can stand in a pipeline, or be used alone. */
 export abstract class SingleLayer {
   abstract readonly name: string;
+
+  /** Its options, live state and counters as JSON. See {@link Pipeline.describe}. */
+  abstract describe(): LayerDescription;
+
   #pipeline: Pipeline | undefined;
 
   /** Runs `operation` through this layer alone. See {@link Pipeline.execute}. */

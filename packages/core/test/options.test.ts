@@ -294,6 +294,7 @@ const rows: Row[] = [
     classify: fn,
     isOverload: fn,
     stallDuration: positiveOrInfinity,
+    mode,
     random: fn,
     name,
     clock,
