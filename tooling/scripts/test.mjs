@@ -17,8 +17,8 @@ if (tool !== undefined) {
   await steps.run('build', () => turbo('build', ...quiet));
   await steps.run('types', () => turbo('typecheck', ...quiet));
   removeResults(root);
-  // One package at a time: servers, proxies and timings are real.
-  const testFlags = ['--continue', '--concurrency=1', '--output-logs=full', ...extra];
+  // Two packages at a time: most tests wait for real servers and proxies, and more would starve them.
+  const testFlags = ['--continue', '--concurrency=2', '--output-logs=full', ...extra];
   const passed = await steps.run('tests and gates', () => turbo('test', ...testFlags));
   rows = collectResults(root);
   // A failed run whose reports all look well must still count.
