@@ -13,6 +13,10 @@ import { ruleOf, rules } from './lint/rules.js';
 import { operationsKit, readTimeline, writeKit } from './ops/kit.js';
 import { readSettings, type Settings } from './settings.js';
 import { colorsOf, type Terminal } from './terminal.js';
+import { Board } from './top/board.js';
+import { screenLines } from './top/screen.js';
+import { showTop } from './top/top.js';
+import { readSnapshot } from './top/watch.js';
 
 /** What a command ends with. */
 export const exitCodes: {
@@ -57,6 +61,7 @@ function programOf(terminal: Terminal, end: End): Command {
   addExplain(program, terminal);
   addOps(program, terminal);
   addAssess(program, terminal, end);
+  addTop(program, terminal);
   return program;
 }
 
@@ -298,4 +303,58 @@ Exit codes: 0 assessed, 1 below --min-level, 2 bad input.`,
       );
       if (assessments.some(({ level }) => level < minLevel)) end(exitCodes.findings);
     });
+}
+
+function addTop(program: Command, terminal: Terminal): void {
+  program
+    .command('top')
+    .description('shows the dashboard of a running service (@resil/dashboard) in the terminal')
+    .argument('<url>', 'where the dashboard is mounted')
+    .option('--once', 'shows it once, and ends; so it does where there is no screen')
+    .option('--json', 'the snapshot as JSON, once')
+    .option('--header <header...>', "sent along: 'authorization: Bearer …'")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  resil top http://localhost:4000
+  resil top https://orders.internal/resilience --header "authorization: Bearer $TOKEN"
+  resil top http://localhost:4000 --once
+
+Keys: q ends it, up and down move the table. Exit codes: 0 seen, 2 no dashboard there.`,
+    )
+    .action(async (url: string, options: TopOptions) => {
+      const source = { url: checkedUrl(url), headers: headersOf(options.header ?? []) };
+      const { screen } = terminal;
+      if (options.once !== true && options.json !== true && screen !== undefined) {
+        return showTop(source, terminal, screen);
+      }
+      const snapshot = await readSnapshot(source);
+      if (options.json === true) return terminal.out(`${JSON.stringify(snapshot, null, 2)}\n`);
+      const size = { columns: screen?.columns ?? 120, rows: Infinity };
+      const lines = screenLines(new Board(snapshot), size, { offset: 0 }, colorsOf(terminal));
+      terminal.out(`${lines.join('\n')}\n`);
+    });
+}
+
+interface TopOptions {
+  readonly once?: boolean;
+  readonly json?: boolean;
+  readonly header?: string[];
+}
+
+function checkedUrl(url: string): string {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  throw new BadInputError(`'${url}' is no URL of a dashboard: http://localhost:4000 is one`);
+}
+
+function headersOf(given: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    given.map((header) => {
+      const match = /^([\w-]+):\s*(.+)$/.exec(header);
+      // What was meant may be a secret, and is not repeated.
+      if (match === null) throw new BadInputError("--header must be 'name: value'");
+      return [match[1] as string, match[2] as string];
+    }),
+  );
 }

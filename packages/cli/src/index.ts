@@ -53,4 +53,4 @@ export {
   type ServiceCall,
   type Settings,
 } from './settings.js';
-export type { Colors, Terminal } from './terminal.js';
+export type { Colors, Screen, Terminal } from './terminal.js';

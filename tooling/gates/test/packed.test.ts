@@ -27,7 +27,14 @@ const hosts: Record<string, string> = {
 
 /** What else a package of ours is made with. */
 const libraries: Record<string, readonly string[]> = {
-  '@resil/cli': ['@resil/telemetry', 'commander', 'es-module-lexer', 'picocolors', 'yaml'],
+  '@resil/cli': [
+    '@resil/telemetry',
+    'commander',
+    'es-module-lexer',
+    'eventsource-parser',
+    'picocolors',
+    'yaml',
+  ],
   '@resil/opentelemetry': ['@resil/telemetry'],
   '@resil/prometheus': ['@resil/telemetry'],
 };
