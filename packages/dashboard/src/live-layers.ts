@@ -15,16 +15,9 @@ interface LiveLayer {
 /** What a person can do to a circuit. */
 export type Switchable = Pick<CircuitBreaker, 'name' | 'isolate' | 'reset'>;
 
-/** Every layer of a pipeline, those of pipelines and endpoints inside it included, once. */
-export function liveLayers(pipeline: Pipeline): readonly Layer[] {
-  const found = new Set<Layer>();
-  for (const layer of pipeline.layers) collect(layer, found);
-  return [...found];
-}
-
-/** What each of them tells; nothing of one that can't. */
-export function describeLive(pipeline: Pipeline): readonly LayerDescription[] {
-  return liveLayers(pipeline).flatMap((layer) => {
+/** What the layers tell that a pipeline's own `describe()` leaves out: those of endpoints. */
+export function describeWithin(pipeline: Pipeline): readonly LayerDescription[] {
+  return partsOf(pipeline).within.flatMap((layer) => {
     const live = layer as LiveLayer;
     if (typeof live.describe !== 'function') return [];
     try {
@@ -36,21 +29,31 @@ export function describeLive(pipeline: Pipeline): readonly LayerDescription[] {
   });
 }
 
-/** Its circuit breakers, in the order of their descriptions. */
+/** Its circuit breakers, in the order of its description, then those of {@link describeWithin}. */
 export function breakersOf(pipeline: Pipeline): readonly Switchable[] {
-  return liveLayers(pipeline).filter(isBreaker) as unknown as readonly Switchable[];
+  const { leaves, within } = partsOf(pipeline);
+  return [...leaves, ...within].filter(isBreaker) as unknown as readonly Switchable[];
 }
 
-function collect(layer: Layer, found: Set<Layer>): void {
-  const { layers, within } = layer as LiveLayer;
-  let itself = layers === undefined;
-  for (const part of layers ?? []) {
-    // A pattern that brings another along names itself among its layers.
-    if (part === layer) itself = true;
-    else collect(part, found);
-  }
-  if (itself) found.add(layer);
-  for (const part of within ?? []) collect(part, found);
+/** Layers that calls go through one after the other, and those that one of them chooses from. */
+function partsOf({ layers }: Pipeline): {
+  readonly leaves: readonly Layer[];
+  readonly within: readonly Layer[];
+} {
+  const leaves = layers.flatMap(leavesOf);
+  return { leaves, within: [...new Set(leaves.flatMap(withinOf))] };
+}
+
+function leavesOf(layer: Layer): readonly Layer[] {
+  const { layers } = layer as LiveLayer;
+  if (layers === undefined) return [layer];
+  // A pattern that brings another along names itself among its layers.
+  return layers.flatMap((part) => (part === layer ? [layer] : leavesOf(part)));
+}
+
+function withinOf(layer: Layer): readonly Layer[] {
+  const within = ((layer as LiveLayer).within ?? []).flatMap(leavesOf);
+  return within.flatMap((part) => [part, ...withinOf(part)]);
 }
 
 function isBreaker(layer: Layer): boolean {

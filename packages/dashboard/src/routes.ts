@@ -295,7 +295,7 @@ function tooLarge(most: number): Problem {
 }
 
 function tooManyViewers(most: number): Problem {
-  const detail = `${most} pages are open already (maxViewers); close one`;
+  const detail = `there are as many viewers as there may be (maxViewers is ${most}); close one`;
   const headers = { 'retry-after': '10' };
   return { status: 503, title: 'Service Unavailable', detail, headers };
 }
@@ -318,7 +318,8 @@ function tokenProblem(gate: TokenGate, request: IncomingMessage): Problem | unde
 /** A browser says where a request comes from; what says nothing is no browser, and needs the token alone. */
 function isSameOrigin({ headers }: IncomingMessage): boolean {
   const site = headers['sec-fetch-site'];
-  if (site !== undefined && site !== 'same-origin') return false;
+  // No page can set it, and no proxy between changes what is true.
+  if (site !== undefined) return site === 'same-origin';
   const { origin, host } = headers;
   if (origin === undefined) return true;
   return URL.canParse(origin) && new URL(origin).host === host;

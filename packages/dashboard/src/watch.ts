@@ -5,7 +5,7 @@
 import { type Keyed, type KeyedDescription, Pipeline, type ResilienceEvent } from '@resil/core';
 import { type EventDigest, shortened } from './event-digest.js';
 import { flatLayers, worstOf } from './layer-samples.js';
-import { breakersOf, describeLive, type Switchable } from './live-layers.js';
+import { breakersOf, describeWithin, type Switchable } from './live-layers.js';
 import { type CallCounts, Meter, type Moment, NO_CALLS, targetOf } from './meter.js';
 import type { CallRates, PipelineSample } from './protocol.js';
 
@@ -68,14 +68,10 @@ class PipelineWatch implements Watch {
   sample(watched: Watched, moment: Moment): PipelineSample {
     const pipeline = watched as Pipeline;
     const digest = this.#end === undefined ? this.#surroundings.digest : undefined;
+    const description = pipeline.describe();
+    const layers = [...flatLayers(description.layers), ...describeWithin(pipeline)];
     return this.#meter.sample(
-      {
-        id: this.#id,
-        kind: 'pipeline',
-        about: this.#id,
-        description: pipeline.describe(),
-        layers: describeLive(pipeline),
-      },
+      { id: this.#id, kind: 'pipeline', about: this.#id, description, layers },
       moment,
       digest,
     );

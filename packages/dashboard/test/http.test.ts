@@ -1,13 +1,15 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
   bulkhead,
   CircuitBreaker,
   circuitBreaker,
+  failover,
   keyed,
   type Pipeline,
   pipeline,
+  reportErrorsTo,
   retry,
   retryBudget,
 } from '@resil/core';
@@ -283,7 +285,35 @@ describe('the stream', () => {
     const answer = await fetch(new URL('events', url));
     expect(answer.status).toBe(503);
     expect(answer.headers.get('retry-after')).toBe('10');
-    expect(await detailOf(answer)).toBe('1 pages are open already (maxViewers); close one');
+    expect(await detailOf(answer)).toBe(
+      'there are as many viewers as there may be (maxViewers is 1); close one',
+    );
+  });
+
+  it('cuts off a viewer that does not read', async () => {
+    const clock = new VirtualClock();
+    const board = dashboard({ clock });
+    onTestFinished(() => board.close());
+    const answers: ServerResponse[] = [];
+    const server = createServer((request, response) => {
+      answers.push(response);
+      board(request, response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const many = Array.from({ length: 500 }, (_, index) => pipeline(`read by nobody ${index}`));
+    const reader = await Viewer.open(`http://127.0.0.1:${port}/`);
+    await reader.snapshot();
+    const lazy = await Viewer.open(`http://127.0.0.1:${port}/`);
+    lazy.response.pause();
+    // The network between holds some megabytes of its own.
+    for (let turn = 0; turn < 300 && answers[1]?.destroyed !== true; turn++) {
+      await Promise.all(many.map((one) => one.execute(() => turn)));
+      await clock.advance(1_000);
+      await reader.sample();
+    }
+    expect(answers.map(({ destroyed }) => destroyed)).toEqual([false, true]);
   });
 
   it('ends with the server that it is mounted on', async () => {
@@ -343,6 +373,8 @@ describe('listen', () => {
 
 describe('what is not allowed', () => {
   it('is looked at by those alone whom authorize lets in', async () => {
+    const errors: unknown[] = [];
+    onTestFinished(reportErrorsTo((error) => errors.push(error)));
     const { url } = await serve({
       authorize: ({ headers }) => {
         if (headers['x-who'] === 'nobody') throw new Error('who is that?');
@@ -354,6 +386,7 @@ describe('what is not allowed', () => {
     expect(await statusFor('ops')).toBe(200);
     expect(await statusFor('dev')).toBe(403);
     expect(await statusFor('nobody')).toBe(403);
+    expect(errors).toMatchObject([{ message: 'who is that?' }]);
     expect(await statusFor('dev', 'events')).toBe(403);
     expect(await statusFor('dev', 'snapshot')).toBe(403);
   });
@@ -453,8 +486,8 @@ describe('control', () => {
     expect(answer.status).toBe(403);
     expect(await detailOf(answer)).toBe('a page of another origin may switch nothing here');
     expect(breaker.state).toBe('closed');
-    const own = { origin: new URL(url).origin, 'sec-fetch-site': 'same-origin' };
-    expect((await order(url, { ...right, ...own }, request)).status).toBe(200);
+    for (const own of [{ origin: new URL(url).origin }, { 'sec-fetch-site': 'same-origin' }])
+      expect((await order(url, { ...right, ...own }, request)).status).toBe(200);
   });
 
   it.each([
@@ -477,6 +510,31 @@ describe('control', () => {
     expect((await order(url, right, ' '.repeat(5_000))).status).toBe(413);
     const text = { ...right, 'content-type': 'text/plain' };
     expect((await order(url, text, request)).status).toBe(415);
+  });
+
+  it('switches the circuit of an endpoint, and one that brings a fallback along', async () => {
+    const { clock, url } = await serve({ control: { token: TOKEN } });
+    const outer = new CircuitBreaker({ name: 'outer circuit', clock, fallbackFn: () => 0 });
+    const endpoints: CircuitBreaker[] = [];
+    const shown = pipeline(
+      'with endpoints',
+      outer,
+      failover({
+        clock,
+        endpoints: ['north', 'south'],
+        layers: ({ name }) => {
+          endpoints.push(new CircuitBreaker({ name, clock }));
+          return endpoints.slice(-1);
+        },
+      }),
+    );
+    const row = rowOf(await (await Viewer.open(url)).snapshot(), shown.name ?? '');
+    expect(row?.breakers.map(({ name }) => name)).toEqual(['outer circuit', 'north', 'south']);
+    for (const { index, name } of row?.breakers ?? []) {
+      const request = { pipeline: row?.id, breaker: index, name, action: 'isolate' };
+      expect((await order(url, right, request)).status).toBe(200);
+    }
+    expect([outer, ...endpoints].map(({ state }) => state)).toEqual(Array(3).fill('isolated'));
   });
 
   it('switches the circuit of a key, and makes no key that is gone', async () => {

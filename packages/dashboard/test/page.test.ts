@@ -11,8 +11,11 @@ import {
   type Page,
   startChromium,
 } from '@resil/testbed';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type DashboardOptions, dashboard } from '../src/index.js';
+
+// A browser takes its time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const TOKEN = 'a-token-of-control';
 /** Where pictures go, to be looked at. */
@@ -67,7 +70,7 @@ describeWithChromium({ describe, it }, await chromiumMissing(), 'the page', () =
     expect(await rowOf(page, 'orders').locator('.badge').textContent()).toBe('closed');
     // The page's own account: which words its line showed, in their order.
     await page.evaluate(() => {
-      const seen: string[] = [];
+      const seen = ['closed'];
       Object.assign(window, { seen, began: performance.now() });
       new MutationObserver(() => {
         const badge = [...document.querySelectorAll('.scroller .row')]
@@ -88,6 +91,7 @@ describeWithChromium({ describe, it }, await chromiumMissing(), 'the page', () =
     await rowOf(page, 'orders').click();
     await page.locator('.detail .event', { hasText: 'circuit opened' }).waitFor();
     expect(await page.evaluate(() => (window as never as { seen: string[] }).seen)).toEqual([
+      'closed',
       'open',
     ]);
     expect(await page.locator('.circuit').textContent()).toMatch(/orders-db.*next probe in \d+ s/);
@@ -156,9 +160,7 @@ describeWithChromium({ describe, it }, await chromiumMissing(), 'the page', () =
     const page = await browser.newPage({ locale: 'en-US' });
     onTestFinished(() => page.close());
     await page.goto(url);
-    await page
-      .getByText('1 pages are open already (maxViewers); close one; trying again')
-      .waitFor();
+    await page.getByText(/there are as many viewers as there may be .*; trying again/).waitFor();
   });
 
   it('stays smooth with 200 pipelines', async () => {
@@ -247,10 +249,10 @@ describeWithChromium({ describe, it }, await chromiumMissing(), 'the page', () =
     const { page } = await open(url);
     await page.getByLabel('Find a pipeline, key or target').fill('sorted');
     const names = () => page.locator('.scroller .row .name').allTextContents();
-    await expect.poll(names).toEqual(['sorted bad', 'sorted good']);
+    await expect.poll(names, { timeout: 30_000 }).toEqual(['sorted bad', 'sorted good']);
     await page.getByRole('combobox').selectOption('name');
     await page.getByLabel('In trouble').check();
-    await expect.poll(names).toEqual(['sorted bad']);
+    await expect.poll(names, { timeout: 30_000 }).toEqual(['sorted bad']);
   });
 
   it.each([

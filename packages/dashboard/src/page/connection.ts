@@ -7,9 +7,33 @@ import type { Store } from './store.js';
 /** Milliseconds until the next try, where the browser doesn't try by itself. */
 const RETRY_DELAY = 3_000;
 
-/** Feeds `store` from now on. */
-export function connect(store: Store): void {
+/** Milliseconds for which a page that is out of sight stays connected: a browser has few connections to a server. */
+const HIDDEN_TIMEOUT = 30_000;
+
+/** Feeds `store` from now on, as long as the page can be seen. */
+export function follow(store: Store): void {
+  let end = connect(store);
+  let connected = true;
+  let cancel = (): void => {};
+  document.addEventListener('visibilitychange', () => {
+    cancel();
+    if (document.hidden) {
+      cancel = systemClock.schedule(() => {
+        connected = false;
+        end();
+      }, HIDDEN_TIMEOUT);
+    } else if (!connected) {
+      connected = true;
+      end = connect(store);
+    }
+  });
+}
+
+/** Connects, and goes on trying; the result ends it. */
+function connect(store: Store): () => void {
   const stream = new EventSource('events');
+  let end = (): void => stream.close();
+  let ended = false;
   stream.addEventListener('snapshot', (event) => {
     const snapshot = JSON.parse(event.data) as DashboardSnapshot;
     if (snapshot.protocol === protocolVersion) store.begin(snapshot);
@@ -27,10 +51,17 @@ export function connect(store: Store): void {
     }
     // Refused: the browser gives up, and does not tell why.
     explain().then((reason) => {
+      if (ended) return;
       lost(store, reason);
-      systemClock.schedule(() => connect(store), RETRY_DELAY);
+      end = systemClock.schedule(() => {
+        end = connect(store);
+      }, RETRY_DELAY);
     });
   });
+  return () => {
+    ended = true;
+    end();
+  };
 }
 
 function lost(store: Store, reason: string): void {
