@@ -11,6 +11,9 @@ const LATENCY_ERROR = 0.05;
 /** Times of a state that differ by less are the same: they are measured anew each time. */
 const SAME_TIME = 100;
 
+/** Milliseconds that rates are measured over at least: over less they would be noise. */
+const SHORTEST = 50;
+
 /** A moment, on both scales. */
 export interface Moment {
   /** On the clock's scale. */
@@ -45,13 +48,14 @@ export interface Measured {
 export class Meter {
   #counts: CallCounts | undefined;
   #at: number;
+  #rates: CallRates = NO_CALLS;
   #latency: LatencyHistogram | undefined;
   #breakers: readonly BreakerSample[] = [];
 
   /** `since` is a time at which there had been no calls; `undefined` if none is known. */
   constructor(since: number | undefined) {
     this.#counts = since === undefined ? undefined : NO_CALLS;
-    this.#at = since ?? 0;
+    this.#at = since ?? -Infinity;
   }
 
   /** Counts the duration of a call that ended. */
@@ -76,22 +80,30 @@ export class Meter {
     return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
   }
 
-  /** Calls per second since it was last asked. */
+  /** Calls per second since it was last asked; as before if that was just now. */
   rates(counts: CallCounts, now: number): CallRates {
     const before = this.#counts ?? counts;
-    const seconds = (now - this.#at) / 1_000;
+    const duration = now - this.#at;
+    if (duration < SHORTEST) return this.#rates;
     this.#counts = counts;
     this.#at = now;
-    if (!(seconds > 0)) return NO_CALLS;
     const rate = (name: keyof CallCounts): number =>
-      rounded(Math.max(0, counts[name] - before[name]) / seconds);
-    return {
+      rounded((Math.max(0, counts[name] - before[name]) / duration) * 1_000);
+    this.#rates = {
       succeeded: rate('succeeded'),
       failed: rate('failed'),
       rejected: rate('rejected'),
       aborted: rate('aborted'),
       retried: rate('retried'),
     };
+    return this.#rates;
+  }
+
+  /** Counts from 0 from now on, and has `rates` until there are others. */
+  restart(rates: CallRates, now: number): void {
+    this.#counts = NO_CALLS;
+    this.#at = now;
+    this.#rates = rates;
   }
 
   /** A row. Where nobody hears events, changes of circuits are seen by it and told to `digest`. */

@@ -103,7 +103,7 @@ interface KeyRow {
 class KeyedWatch implements Watch {
   readonly #id: string;
   readonly #surroundings: WatchSurroundings;
-  #meter: Meter;
+  readonly #meter: Meter;
   /** Keys that were used last; others are forgotten. */
   #rows = new Map<string, KeyRow>();
   #nextKey = 1;
@@ -112,6 +112,7 @@ class KeyedWatch implements Watch {
   #sampledAt: number | undefined;
   /** What was heard of all keys since events are heard. */
   #heard: { -readonly [Name in keyof CallCounts]: number } = { ...NO_CALLS };
+  #rates: CallRates = NO_CALLS;
   #end: (() => void) | undefined;
 
   constructor(id: string, surroundings: WatchSurroundings, since: number | undefined) {
@@ -129,13 +130,14 @@ class KeyedWatch implements Watch {
     }
     if (this.#end !== undefined) return;
     this.#heard = { ...NO_CALLS };
-    this.#meter = new Meter(this.#surroundings.moment().now);
+    this.#meter.restart(this.#rates, this.#surroundings.moment().now);
     this.#end = watched.on((event) => this.#hear(event));
   }
 
   sample(watched: Watched, moment: Moment, maxKeys: number, maxLooked: number): PipelineSample {
     const description = (watched as Keyed).describe({ maxKeys: maxLooked });
     const rows = this.#sampleKeys(description, moment);
+    this.#rates = this.#measure(rows, moment.now);
     const shown = [...rows].sort(byActivity).slice(0, maxKeys);
     const sum = (of: (row: PipelineSample) => number): number =>
       rows.reduce((total, row) => total + of(row), 0);
@@ -148,7 +150,7 @@ class KeyedWatch implements Watch {
       state: worstOf(rows.map(({ state }) => state)),
       inFlight: sum((row) => row.inFlight),
       waiting: sum((row) => row.waiting),
-      rates: this.#rates(rows, moment.now),
+      rates: this.#rates,
       latency: this.#meter.latency(moment.now),
       breakers: [],
       limits: [],
@@ -207,7 +209,7 @@ class KeyedWatch implements Watch {
     return { id: `${this.#id}/${this.#nextKey++}`, meter: new Meter(since) };
   }
 
-  #rates(rows: readonly PipelineSample[], now: number): CallRates {
+  #measure(rows: readonly PipelineSample[], now: number): CallRates {
     if (this.#end !== undefined) return this.#meter.rates({ ...this.#heard }, now);
     const total = { ...NO_CALLS } as { -readonly [Name in keyof CallRates]: number };
     for (const { rates } of rows) {

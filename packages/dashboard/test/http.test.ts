@@ -234,6 +234,30 @@ describe('the stream', () => {
     });
   });
 
+  it('is not disturbed by somebody who comes in between', async () => {
+    const { clock, url } = await serve();
+    const steady = pipeline('steady');
+    const shards = keyed((key) => pipeline({ name: 'steady shards', key }), { clock });
+    const work = async (count: number) => {
+      for (let second = 0; second < count; second++) {
+        await run(steady, 4, async () => 1);
+        await run(shards.for('one'), 6, async () => 1);
+        await clock.advance(1_000);
+      }
+    };
+    await work(10);
+    const rates = (pipelines: DashboardSnapshot['pipelines']) =>
+      ['steady', 'steady shards'].map((name) => rowOf({ pipelines }, name)?.rates.succeeded);
+    const first = await Viewer.open(url);
+    expect(rates((await first.snapshot()).pipelines)).toEqual([4, 6]);
+    await work(1);
+    await first.sample();
+    await Viewer.open(url);
+    await first.sample();
+    const second = await Viewer.open(url);
+    expect(rates((await second.snapshot()).pipelines)).toEqual([4, 6]);
+  });
+
   it('forgets pipelines that nobody holds, and tells that they are gone', async () => {
     const { clock, url } = await serve();
     let fleeting: Pipeline | undefined = pipeline('fleeting');
