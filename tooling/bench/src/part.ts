@@ -9,6 +9,7 @@ import { patterns } from './parts/patterns.js';
 import { pgAdapter } from './parts/pg-adapter.js';
 import { refusal } from './parts/refusal.js';
 import { soak } from './parts/soak.js';
+import { telemetry } from './parts/telemetry.js';
 import { worker } from './parts/worker.js';
 import type { PartReport } from './report.js';
 
@@ -27,6 +28,7 @@ export const coreParts: Readonly<Record<string, Part>> = {
   deadlines,
   worker,
   soak,
+  telemetry,
 };
 
 /** What `--only adapters` stands for. */

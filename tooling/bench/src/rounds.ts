@@ -64,6 +64,12 @@ export class Measurement {
     return medianOf(this.#of(name).map((cost, round) => cost / (bases[round] as number)));
   }
 
+  /** By how many nanoseconds a call of `name` costs more than `base`: median over the rounds. */
+  extra(name: string, base: string): number {
+    const bases = this.#of(base);
+    return medianOf(this.#of(name).map((cost, round) => cost - (bases[round] as number)));
+  }
+
   #of(name: string): readonly number[] {
     const samples = this.#samples.get(name);
     if (samples === undefined) throw new Error(`no contender is called '${name}'`);
