@@ -5,6 +5,15 @@ export {
   instrument,
   instrumentDefaults,
 } from './instrument.js';
+export {
+  MetricProducer,
+  metricProducer,
+  type ProducedDescriptor,
+  type ProducedHistogram,
+  type ProducedMetric,
+  type ProducedMetrics,
+  type ProducedPoint,
+} from './metric-producer.js';
 export { spanEventTypes } from './span-events.js';
 
 // Spans

@@ -43,7 +43,7 @@ export function addSpanEvents({ pipelines, maxKeys = 0 }: TelemetryOptions): () 
   const types: ReadonlySet<string> = new Set(spanEventTypes);
   const spans = new WeakMap<object, Span>();
   const listener = (event: ResilienceEvent, call?: object): void => {
-    if (call === undefined) return;
+    if (call === undefined || event.type === 'call.succeeded') return;
     if (event.type === 'call.started') {
       const span = trace.getActiveSpan();
       if (span?.isRecording()) spans.set(call, span);

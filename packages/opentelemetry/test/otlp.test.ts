@@ -7,8 +7,8 @@ import { BasicTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-tra
 import { bulkhead, circuitBreaker, pipeline, retry } from '@resil/core';
 import { instruments } from '@resil/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { attemptSpan, instrument } from '../src/index.js';
-import { OtlpReceiver } from './otlp-receiver.js';
+import { attemptSpan, instrument, metricProducer } from '../src/index.js';
+import { OtlpReceiver, type ReceivedMetric } from './otlp-receiver.js';
 
 describe('over OTLP', () => {
   let receiver: OtlpReceiver;
@@ -110,4 +110,51 @@ describe('over OTLP', () => {
     expect(JSON.stringify([receiver.metrics, receiver.spans])).not.toContain('hunter2');
     expect(trace.getActiveSpan()).toBeUndefined();
   });
+
+  it('brings the same metrics from a producer as from a meter', async () => {
+    const quotes = pipeline('quotes', retry({ maxAttempts: 2, baseDelay: 1 }), bulkhead());
+    const producer = metricProducer({ pipelines: [quotes] });
+    const hour = 3_600_000;
+    const provider = (path: string, producers: (typeof producer)[]) =>
+      new MeterProvider({
+        readers: [
+          new PeriodicExportingMetricReader({
+            exporter: new OTLPMetricExporter({ url: `${receiver.url}${path}` }),
+            exportIntervalMillis: hour,
+            metricProducers: producers,
+          }),
+        ],
+      });
+    const produced = provider('/v1/metrics', [producer]);
+    const recorded = provider('/v1/metrics', []);
+    const stop = instrument({ pipelines: [quotes], meter: recorded.getMeter('meter') });
+    await quotes.execute(async ({ attempt }) => {
+      if (attempt === 1) throw new Error('down');
+    });
+    const received: ReceivedMetric[][] = [];
+    for (const one of [produced, recorded]) {
+      receiver.metrics.length = 0;
+      await one.forceFlush();
+      received.push(receiver.metrics.map(comparable));
+    }
+    expect(received[0]?.length).toBeGreaterThan(5);
+    expect(received[0]).toEqual(expect.arrayContaining(received[1] ?? []));
+    expect(received[1]).toEqual(expect.arrayContaining(received[0] ?? []));
+    stop();
+    producer.stop();
+    await Promise.all([produced.shutdown(), recorded.shutdown()]);
+  });
 });
+
+/** Durations are those of two clocks that were read one after the other. */
+function comparable(metric: ReceivedMetric): ReceivedMetric {
+  const points = metric.points.map(({ attributes, count, bounds, value }) => ({
+    attributes,
+    count,
+    bounds,
+    value: metric.unit === 's' ? undefined : value,
+    sum: 0,
+    buckets: [],
+  }));
+  return { ...metric, points };
+}
