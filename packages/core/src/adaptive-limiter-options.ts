@@ -2,14 +2,11 @@
 import type { Call } from './call.js';
 import type { Clock } from './clock.js';
 import { type JsonRecord, jsonRecord } from './description.js';
+import { gradient } from './gradient.js';
+import { gradient2 } from './gradient2.js';
 import { type GuardMode, modeRule } from './guard-mode.js';
-import {
-  aimd,
-  gradient2,
-  type LimitAlgorithm,
-  type LimitBounds,
-  vegas,
-} from './limit-algorithms.js';
+import type { LimitAlgorithm, LimitBounds } from './limit-algorithm.js';
+import { aimd, vegas } from './limit-algorithms.js';
 import type { Classify, Outcome } from './outcome.js';
 import type { QueueDiscipline } from './queue-order.js';
 import type { Random } from './random.js';
@@ -47,13 +44,13 @@ export interface LimiterPartition {
 /** Options of {@link adaptiveLimiter}. */
 export interface AdaptiveLimiterOptions {
   /**
-   * Who estimates the limit: `'aimd'` by calls that are dropped (for clients), `'vegas'` or
-   * `'gradient2'` by how long calls take, or one made by `aimd()`, `vegas()`, `gradient2()` or yourself,
-   * which then brings its own bounds.
+   * Who estimates the limit: `'aimd'` by calls that are dropped (for clients), `'vegas'`, `'gradient'`
+   * (Envoy's) or `'gradient2'` by how long calls take, or one made by `aimd()`, `vegas()`, `gradient()`,
+   * `gradient2()` or yourself, which then brings its own bounds.
    *
    * @defaultValue `adaptiveLimiterDefaults.algorithm` (`'aimd'`)
    */
-  readonly algorithm?: 'aimd' | 'vegas' | 'gradient2' | LimitAlgorithm | undefined;
+  readonly algorithm?: 'aimd' | 'vegas' | 'gradient' | 'gradient2' | LimitAlgorithm | undefined;
   /** The limit to begin with. @defaultValue `adaptiveLimiterDefaults.initialLimit` (20) */
   readonly initialLimit?: number | undefined;
   /** The limit is never lower; at least 1. @defaultValue `adaptiveLimiterDefaults.minLimit` (1) */
@@ -137,7 +134,7 @@ export const adaptiveLimiterDefaults: {
 });
 
 const algorithmRule = eitherRule(
-  oneOfRule('aimd', 'vegas', 'gradient2'),
+  oneOfRule('aimd', 'vegas', 'gradient', 'gradient2'),
   objectRule(
     'an algorithm (a finite estimate, update)',
     (value) => typeof value.update === 'function' && Number.isFinite(value.estimate),
@@ -241,6 +238,7 @@ export function algorithmOf(options: AdaptiveLimiterOptions): LimitAlgorithm {
   }
   const bounds = boundsOf(options);
   if (algorithm === 'vegas') return vegas({ ...bounds, random });
+  if (algorithm === 'gradient') return gradient({ ...bounds, random });
   return algorithm === 'aimd' ? aimd(bounds) : gradient2(bounds);
 }
 

@@ -9,7 +9,8 @@ import {
 import type { CallOptions } from './call.js';
 import { reportErrorsTo } from './emitter.js';
 import { LimitExceededError, QueueTimeoutError } from './errors.js';
-import { aimd, type LimitAlgorithm, vegas } from './limit-algorithms.js';
+import type { LimitAlgorithm } from './limit-algorithm.js';
+import { aimd, vegas } from './limit-algorithms.js';
 import { type Pipeline, pipeline } from './pipeline.js';
 
 const down = new Error('down');

@@ -29,7 +29,7 @@ import { DrainingError, LimitExceededError, QueueTimeoutError } from './errors.j
 import type { LimiterRejection } from './events.js';
 import { type GuardMode, markOf, type ObservedMark } from './guard-mode.js';
 import { type Guard, permitOf, Refusal } from './layer.js';
-import type { LimitAlgorithm, LimitReason } from './limit-algorithms.js';
+import type { LimitAlgorithm, LimitReason } from './limit-algorithm.js';
 import { type LimitDecision, LimitHistory } from './limit-history.js';
 import {
   type Partition,

@@ -5,7 +5,7 @@
 
 import type { BudgetRefusal } from './attempt-budget.js';
 import type { ObservedMark } from './guard-mode.js';
-import type { LimitReason } from './limit-algorithms.js';
+import type { LimitReason } from './limit-algorithm.js';
 
 /** What every event carries. */
 export interface ResilienceEventBase extends ObservedMark {

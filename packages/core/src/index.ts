@@ -129,6 +129,8 @@ export {
   fallback,
   fallbackDefaults,
 } from './fallback.js';
+export { type GradientOptions, gradient, gradientDefaults } from './gradient.js';
+export { type Gradient2Options, gradient2, gradient2Defaults } from './gradient2.js';
 // Guard mode
 export { type GuardMode, markOf, modeRule, type ObservedMark } from './guard-mode.js';
 export { type HealthCheckOptions, healthCheckDefaults } from './health-checks.js';
@@ -148,17 +150,11 @@ export {
   latencyHistogramDefaults,
 } from './latency-histogram.js';
 export type { CompositeLayer, Guard, Layer, Strategy } from './layer.js';
+export type { LimitAlgorithm, LimitBounds, LimitReason, OfLimit } from './limit-algorithm.js';
 export {
   type AimdOptions,
   aimd,
   aimdDefaults,
-  type Gradient2Options,
-  gradient2,
-  gradient2Defaults,
-  type LimitAlgorithm,
-  type LimitBounds,
-  type LimitReason,
-  type OfLimit,
   type VegasOptions,
   vegas,
   vegasDefaults,

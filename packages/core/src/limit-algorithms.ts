@@ -1,98 +1,33 @@
 /**
- * How many calls a dependency can take at a time, estimated from how they end. The algorithms are those
- * of Netflix's concurrency-limits, formula by formula, in milliseconds:
+ * How many calls a dependency can take at a time, estimated from how they end. Two of Netflix's
+ * concurrency-limits, formula by formula, in milliseconds:
  *
- *   AIMD       down by a factor when a call is dropped or too slow, up by one when not; for clients
- *   Vegas      keeps the estimated queue, limit × (1 - shortest / duration), between two bounds
- *   Gradient2  limit × clamp(tolerance × long average / duration, 0.5, 1) + a small queue, smoothed
+ *   AIMD   down by a factor when a call is dropped or too slow, up by one when not; for clients
+ *   Vegas  keeps the estimated queue, limit × (1 - shortest / duration), between two bounds
  *
- * None moves while less than half of the limit is in use: what nobody uses says nothing about it.
+ * Neither moves while less than half of the limit is in use: what nobody uses says nothing about it.
  *
  * @see https://github.com/Netflix/concurrency-limits
  */
+import {
+  askFor,
+  boundRules,
+  type LimitAlgorithm,
+  type LimitBounds,
+  type LimitReason,
+  type OfLimit,
+  resolveBounds,
+} from './limit-algorithm.js';
 import { type Random, systemRandom } from './random.js';
 import {
   checkOptions,
-  countRule,
   functionRule,
-  InvalidOptionError,
   numberRule,
   type OptionRule,
   type OptionRules,
   positiveDurationRule,
   ratioRule,
 } from './validate.js';
-
-/**
- * Why a limit moved or did not: `drop` (a call was dropped: down), `slow` (one took too long: down),
- * `queueing` (calls take longer than they need: down), `room` (they don't: up), `steady` (just right),
- * `idle` (too little in use to tell), `baseline` (a new shortest duration), `probe` (the shortest
- * duration is measured anew), `no-time` (a duration of 0 tells nothing).
- */
-export type LimitReason =
-  | 'drop'
-  | 'slow'
-  | 'queueing'
-  | 'room'
-  | 'steady'
-  | 'idle'
-  | 'baseline'
-  | 'probe'
-  | 'no-time';
-
-/** Estimates a limit. An instance belongs to one limiter. */
-export interface LimitAlgorithm {
-  readonly name: string;
-  /** The limit at this moment, not rounded. */
-  readonly estimate: number;
-  /** Whether it wants the summary of a window rather than each call by itself. */
-  readonly windowed: boolean;
-  /**
-   * Takes over how a call ended.
-   *
-   * @param duration Milliseconds it took.
-   * @param inFlight Calls that were in flight when it began, itself included.
-   * @param dropped Whether it was turned away or timed out: a sign of overload.
-   * @throws Anything: the limiter reports it and keeps its limit, as it does when the estimate is no
-   * finite number.
-   */
-  update(duration: number, inFlight: number, dropped: boolean): LimitReason;
-}
-
-/** What all the algorithms are told. */
-export interface LimitBounds {
-  /** The limit to begin with, from `minLimit` to `maxLimit`. */
-  readonly initialLimit?: number | undefined;
-  /** The limit is never lower; at least 1. */
-  readonly minLimit?: number | undefined;
-  /** The limit is never higher. */
-  readonly maxLimit?: number | undefined;
-}
-
-const boundRules = {
-  initialLimit: countRule(1),
-  minLimit: countRule(1),
-  maxLimit: countRule(1),
-} as const satisfies OptionRules<LimitBounds>;
-
-/** Bounds with every default in place: a default that does not fit between the given ones makes way. */
-function resolveBounds(
-  owner: string,
-  { initialLimit, minLimit, maxLimit }: LimitBounds,
-  defaults: Required<LimitBounds>,
-): { readonly initialLimit: number; readonly minLimit: number; readonly maxLimit: number } {
-  const min =
-    minLimit ?? Math.min(defaults.minLimit ?? 1, initialLimit ?? Infinity, maxLimit ?? Infinity);
-  const max = maxLimit ?? Math.max(defaults.maxLimit ?? 1, initialLimit ?? 1, min);
-  if (min > max)
-    throw new InvalidOptionError(`${owner}.minLimit`, min, `must be at most maxLimit (${max})`);
-  const initial = initialLimit ?? Math.min(max, Math.max(min, defaults.initialLimit ?? 1));
-  if (initial < min || initial > max) {
-    const rule = `must be from minLimit (${min}) to maxLimit (${max})`;
-    throw new InvalidOptionError(`${owner}.initialLimit`, initial, rule);
-  }
-  return { initialLimit: initial, minLimit: min, maxLimit: max };
-}
 
 /** A share in [0.5, 1). */
 const backoffRule: OptionRule = {
@@ -168,19 +103,6 @@ class Aimd implements LimitAlgorithm {
 /** Additive increase, multiplicative decrease. @throws {@link InvalidOptionError} */
 export function aimd(options: AimdOptions = {}): LimitAlgorithm {
   return new Aimd(options);
-}
-
-/**
- * A whole number for a limit: `(limit) => number`. If it throws or gives no number, the limiter
- * reports it and keeps its limit.
- */
-export type OfLimit = (limit: number) => number;
-
-/** What a user's function gives for a limit. @throws {TypeError} if it is no number. */
-function askFor(name: string, ofLimit: OfLimit, limit: number): number {
-  const value: unknown = ofLimit(limit);
-  if (typeof value === 'number' && !Number.isNaN(value)) return value;
-  throw new TypeError(`${name} gave ${String(value)} instead of a number`);
 }
 
 /** Options of {@link vegas}. Where an option is a function it gets the limit. */
@@ -322,127 +244,4 @@ class Vegas implements LimitAlgorithm {
 /** Keeps the queue that calls make at the dependency short. @throws {@link InvalidOptionError} */
 export function vegas(options: VegasOptions = {}): LimitAlgorithm {
   return new Vegas(options);
-}
-
-/** Options of {@link gradient2}. */
-export interface Gradient2Options extends LimitBounds {
-  /** Share of a step that is taken, in (0, 1]. @defaultValue `gradient2Defaults.smoothingRatio` (0.2) */
-  readonly smoothingRatio?: number | undefined;
-  /** Calls that may queue at the dependency; a function gets the limit. @defaultValue `gradient2Defaults.queueSize` (4) */
-  readonly queueSize?: number | OfLimit | undefined;
-  /** How many times the long average a call may take before the limit falls; at least 1. @defaultValue `gradient2Defaults.tolerance` (1.5) */
-  readonly tolerance?: number | undefined;
-  /** Samples that the long average looks back on. @defaultValue `gradient2Defaults.longWindowSize` (600) */
-  readonly longWindowSize?: number | undefined;
-}
-
-/** Defaults of {@link gradient2}: those of Netflix's Gradient2Limit. */
-export const gradient2Defaults: {
-  readonly initialLimit: number;
-  readonly minLimit: number;
-  readonly maxLimit: number;
-  readonly smoothingRatio: number;
-  readonly queueSize: number;
-  readonly tolerance: number;
-  readonly longWindowSize: number;
-} = Object.freeze({
-  initialLimit: 20,
-  minLimit: 20,
-  maxLimit: 200,
-  smoothingRatio: 0.2,
-  queueSize: 4,
-  tolerance: 1.5,
-  longWindowSize: 600,
-});
-
-const gradient2Rules: OptionRules<Gradient2Options> = {
-  ...boundRules,
-  smoothingRatio: ratioRule,
-  queueSize: {
-    test: (value) => typeof value === 'function' || countRule(0).test(value),
-    text: 'a whole number of at least 0, or a function',
-  },
-  tolerance: numberRule(1),
-  longWindowSize: countRule(1),
-};
-
-/** Samples whose plain mean an exponential average begins with. */
-const WARM_UP = 10;
-
-/** An average that forgets: the plain mean of the first samples, then each new one counts 2 / (window + 1). */
-export class ExponentialAverage {
-  readonly #factor: number;
-  #count = 0;
-  #sum = 0;
-  #value = 0;
-
-  constructor(window: number) {
-    this.#factor = 2 / (window + 1);
-  }
-
-  /** Adds a sample and gives the average. */
-  add(sample: number): number {
-    if (this.#count < WARM_UP) {
-      this.#count++;
-      this.#sum += sample;
-      this.#value = this.#sum / this.#count;
-    } else this.#value = this.#value * (1 - this.#factor) + sample * this.#factor;
-    return this.#value;
-  }
-
-  /** Multiplies the average. */
-  scale(factor: number): void {
-    this.#value *= factor;
-  }
-}
-
-/** Goes by how much longer calls take than they did on average. Dropped calls count as any other. */
-class Gradient2 implements LimitAlgorithm {
-  readonly name = 'gradient2';
-  readonly windowed = true;
-  readonly #min: number;
-  readonly #max: number;
-  readonly #smoothing: number;
-  readonly #tolerance: number;
-  readonly #queueSize: OfLimit;
-  readonly #long: ExponentialAverage;
-  #limit: number;
-
-  constructor(options: Gradient2Options) {
-    checkOptions('gradient2', options, gradient2Rules);
-    const defaults = gradient2Defaults;
-    const { initialLimit, minLimit, maxLimit } = resolveBounds('gradient2', options, defaults);
-    this.#limit = initialLimit;
-    this.#min = minLimit;
-    this.#max = maxLimit;
-    this.#smoothing = options.smoothingRatio ?? defaults.smoothingRatio;
-    this.#tolerance = options.tolerance ?? defaults.tolerance;
-    const queueSize = options.queueSize ?? defaults.queueSize;
-    this.#queueSize = typeof queueSize === 'function' ? queueSize : () => queueSize;
-    this.#long = new ExponentialAverage(options.longWindowSize ?? defaults.longWindowSize);
-  }
-
-  get estimate(): number {
-    return this.#limit;
-  }
-
-  update(duration: number, inFlight: number, _dropped: boolean): LimitReason {
-    if (!(duration > 0)) return 'no-time';
-    const limit = this.#limit;
-    const long = this.#long.add(duration);
-    // After an overload the long average comes down faster than by itself.
-    if (long / duration > 2) this.#long.scale(0.95);
-    if (inFlight < limit / 2) return 'idle';
-    const gradient = Math.max(0.5, Math.min(1, (this.#tolerance * long) / duration));
-    const wanted = limit * gradient + askFor('queueSize', this.#queueSize, Math.floor(limit));
-    const next = limit * (1 - this.#smoothing) + wanted * this.#smoothing;
-    this.#limit = Math.max(this.#min, Math.min(this.#max, next));
-    if (next === limit) return 'steady';
-    return next > limit ? 'room' : 'queueing';
-  }
-}
-
-/** Follows the gradient of the durations. @throws {@link InvalidOptionError} */
-export function gradient2(options: Gradient2Options = {}): LimitAlgorithm {
-  return new Gradient2(options);
 }

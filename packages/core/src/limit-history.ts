@@ -1,5 +1,5 @@
 /** Why a limit is what it is: the latest decisions, in fixed memory. */
-import type { LimitReason } from './limit-algorithms.js';
+import type { LimitReason } from './limit-algorithm.js';
 
 /**
  * One decision about a limit. Decisions for the same reason, one after the other, are one: `from` is

@@ -9,6 +9,7 @@ import {
   concurrencyBudget,
   failover,
   fallback,
+  gradient,
   gradient2,
   hedge,
   InvalidOptionError,
@@ -245,7 +246,7 @@ const rows: Row[] = [
   }),
   ...rowsOf('adaptiveLimiter', adaptiveLimiter, {
     algorithm: [
-      "one of 'aimd', 'vegas', 'gradient2', or an algorithm (a finite estimate, update)",
+      "one of 'aimd', 'vegas', 'gradient', 'gradient2', or an algorithm (a finite estimate, update)",
       ['reno', '', null, 1, {}, { update: () => 1 }, () => 1],
     ],
     initialLimit: count,
@@ -317,6 +318,14 @@ const rows: Row[] = [
     threshold: fn,
     increase: fn,
     decrease: fn,
+    random: fn,
+  }),
+  ...rowsOf('gradient', gradient, {
+    initialLimit: count,
+    minLimit: count,
+    maxLimit: count,
+    bufferRatio: ['a number of at least 0', [...neverNumber, -0.1, infinity]],
+    probeInterval: count,
     random: fn,
   }),
   ...rowsOf('gradient2', gradient2, {
@@ -510,6 +519,7 @@ describe('options', () => {
     ['adaptiveLimiter', adaptiveLimiter],
     ['aimd', aimd],
     ['vegas', vegas],
+    ['gradient', gradient],
     ['gradient2', gradient2],
     ['throttle', throttle],
     ['rateLimiter', rateLimiter],
