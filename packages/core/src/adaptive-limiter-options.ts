@@ -8,10 +8,15 @@ import { type GuardMode, modeRule } from './guard-mode.js';
 import type { LimitAlgorithm, LimitBounds } from './limit-algorithm.js';
 import { aimd, vegas } from './limit-algorithms.js';
 import type { Classify, Outcome } from './outcome.js';
-import type { QueueDiscipline } from './queue-order.js';
+import {
+  type EarlyRejectionOptions,
+  earlyRejectionDefaults,
+  type QueueDiscipline,
+} from './queue-order.js';
 import type { Random } from './random.js';
 import { type SampleWindowOptions, sampleWindowDefaults } from './sample-window.js';
 import {
+  booleanRule,
   checkOptions,
   clockRule,
   countRule,
@@ -20,6 +25,7 @@ import {
   functionRule,
   InvalidOptionError,
   nameRule,
+  numberRule,
   type OptionRules,
   objectRule,
   oneOfRule,
@@ -73,6 +79,13 @@ export interface AdaptiveLimiterOptions {
   readonly targetDelay?: number | undefined;
   /** Milliseconds after which a queue counts as standing. @defaultValue `adaptiveLimiterDefaults.queueInterval` (100) */
   readonly queueInterval?: number | undefined;
+  /**
+   * Refuses a share of the calls at random before the queue is full, the more the longer it is; `true` for
+   * `earlyRejectionDefaults` (none up to twice the limit, all from three times the limit on).
+   *
+   * @defaultValue `adaptiveLimiterDefaults.earlyRejection` (`false`)
+   */
+  readonly earlyRejection?: EarlyRejectionOptions | boolean | undefined;
   /** Parts of the calls, the most important first. Calls of none come last, without a share of their own. Default: none. */
   readonly partitions?: readonly LimiterPartition[] | undefined;
   /** Tells the name of a call's partition. Default: by `priority`. */
@@ -96,7 +109,7 @@ export interface AdaptiveLimiterOptions {
    * @defaultValue `adaptiveLimiterDefaults.mode` (`'enforce'`)
    */
   readonly mode?: GuardMode | undefined;
-  /** Source of chance, for algorithms named here. Default: `Math.random`. */
+  /** Source of chance, for algorithms named here and for early rejection. Default: `Math.random`. */
   readonly random?: Random | undefined;
   /** Name in errors and events. @defaultValue `'adaptive-limiter'` */
   readonly name?: string | undefined;
@@ -115,6 +128,7 @@ export const adaptiveLimiterDefaults: {
   readonly queue: QueueDiscipline;
   readonly targetDelay: number;
   readonly queueInterval: number;
+  readonly earlyRejection: false;
   readonly stallDuration: number;
   readonly mode: 'enforce';
   readonly name: string;
@@ -128,6 +142,7 @@ export const adaptiveLimiterDefaults: {
   queue: 'fifo',
   targetDelay: 5,
   queueInterval: 100,
+  earlyRejection: false,
   stallDuration: 50,
   mode: 'enforce',
   name: 'adaptive-limiter',
@@ -154,6 +169,23 @@ const windowRule = eitherRule(
         durations.every((duration) => positiveDurationRule().test(duration)) &&
         merged.minDuration <= merged.maxDuration &&
         countRule(1).test(merged.minimumCalls)
+      );
+    },
+  ),
+);
+
+const earlyRejectionRule = eitherRule(
+  booleanRule,
+  objectRule(
+    'an object of minQueueFactor (at least 0) and a maxQueueFactor above it',
+    ({ minQueueFactor, maxQueueFactor, ...others }) => {
+      const { minQueueFactor: min, maxQueueFactor: max } = {
+        minQueueFactor: minQueueFactor ?? earlyRejectionDefaults.minQueueFactor,
+        maxQueueFactor: maxQueueFactor ?? earlyRejectionDefaults.maxQueueFactor,
+      };
+      const known = Object.keys(others).length === 0;
+      return (
+        known && numberRule(0).test(min) && numberRule(0).test(max) && Number(min) < Number(max)
       );
     },
   ),
@@ -198,6 +230,7 @@ const rules: OptionRules<AdaptiveLimiterOptions> = {
   queue: oneOfRule('fifo', 'codel', 'adaptive-lifo'),
   targetDelay: positiveDurationRule(),
   queueInterval: positiveDurationRule(),
+  earlyRejection: earlyRejectionRule,
   partitions: partitionsRule,
   partitionBy: functionRule,
   classify: functionRule,
@@ -260,6 +293,7 @@ export function describeAdaptiveLimiterOptions(
     ...(ownBounds ? {} : boundsOf(options)),
     algorithm: algorithm.name,
     sampleWindow: sampleWindowOf(options, algorithm) ?? false,
+    earlyRejection: earlyRejectionOf(options) ?? false,
   });
 }
 
@@ -270,6 +304,18 @@ function boundsOf({ initialLimit, minLimit, maxLimit }: AdaptiveLimiterOptions):
   const max = maxLimit ?? Math.max(defaults.maxLimit, initialLimit ?? 1, min);
   const initial = initialLimit ?? Math.min(max, Math.max(min, defaults.initialLimit));
   return { initialLimit: initial, minLimit: min, maxLimit: max };
+}
+
+/** How early calls are refused; `undefined` where they are not. */
+export function earlyRejectionOf({
+  earlyRejection = adaptiveLimiterDefaults.earlyRejection,
+}: AdaptiveLimiterOptions): typeof earlyRejectionDefaults | undefined {
+  if (earlyRejection === false) return undefined;
+  const given = earlyRejection === true ? {} : earlyRejection;
+  return {
+    minQueueFactor: given.minQueueFactor ?? earlyRejectionDefaults.minQueueFactor,
+    maxQueueFactor: given.maxQueueFactor ?? earlyRejectionDefaults.maxQueueFactor,
+  };
 }
 
 /** The window that the options ask for; `undefined` for each sample by itself. */

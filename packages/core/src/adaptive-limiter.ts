@@ -17,6 +17,7 @@ import {
   algorithmOf,
   checkAdaptiveLimiterOptions,
   describeAdaptiveLimiterOptions,
+  earlyRejectionOf,
   sampleWindowOf,
 } from './adaptive-limiter-options.js';
 import type { Call } from './call.js';
@@ -38,7 +39,8 @@ import {
   partitionsOf,
 } from './limit-partition.js';
 import type { Classify, Outcome } from './outcome.js';
-import { QueueOrder } from './queue-order.js';
+import { type earlyRejectionDefaults, earlyRejectionRatio, QueueOrder } from './queue-order.js';
+import { type Random, systemRandom } from './random.js';
 import { SampleWindow } from './sample-window.js';
 import { SingleLayer } from './single-layer.js';
 import { StallWatch } from './stall-watch.js';
@@ -77,6 +79,8 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   readonly #maxQueueSize: number;
   readonly #queueTimeout: number;
   readonly #order: QueueOrder;
+  readonly #early: typeof earlyRejectionDefaults | undefined;
+  readonly #random: Random;
   readonly #mode: GuardMode;
   readonly #mark: ObservedMark;
   readonly #classify: Classify | undefined;
@@ -116,6 +120,8 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
       targetDelay,
       queueInterval,
     });
+    this.#early = earlyRejectionOf(options);
+    this.#random = options.random ?? systemRandom;
     this.#mode = options.mode ?? defaults.mode;
     this.#mark = markOf(this.#mode);
     this.#partitionBy = options.partitionBy;
@@ -205,6 +211,7 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     const full = this.#waiting >= this.#maxQueueSize;
     if (this.#queueTimeout === 0 || (full && !this.#makeRoom(partition)))
       return this.#refuse(call, 'full');
+    if (!full && this.#isEarly(this.#waiting)) return this.#refuse(call, 'early');
     if (call.aborted) throw call.reason;
     return this.#wait(partition, call);
   }
@@ -237,6 +244,13 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
     return new Permit(partition, now, this.#inFlight);
   }
 
+  /** Whether a call is refused before the queue is full. */
+  #isEarly(waiting: number): boolean {
+    if (this.#early === undefined) return false;
+    const ratio = earlyRejectionRatio(waiting, this.#limit, this.#early);
+    return ratio > 0 && this.#random() < ratio;
+  }
+
   /**
    * Lets a call in that would have waited or been refused. Those above the limit stand for the queue, and
    * none of them is taken to give up or to be sent away; how one ends that would have been refused counts
@@ -245,9 +259,10 @@ export class AdaptiveLimiter extends SingleLayer implements Guard {
   #observe(partition: Partition<Permit>, call: Call): Permit | typeof OBSERVED {
     const waiting = Math.max(0, this.#inFlight - this.#limit);
     const full = waiting >= this.#maxQueueSize || this.#queueTimeout === 0;
-    if (full) {
+    if (full || this.#isEarly(waiting)) {
+      const reason = full ? 'full' : 'early';
       this.#counters.observed++;
-      this.#tellRejected(call, 'full', { inFlight: this.#inFlight, waiting });
+      this.#tellRejected(call, reason, { inFlight: this.#inFlight, waiting });
       return OBSERVED;
     }
     this.#counters.queued++;

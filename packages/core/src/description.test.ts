@@ -406,6 +406,7 @@ describe('describe', () => {
         targetDelay: 5,
         queueInterval: 100,
         stallDuration: 50,
+        earlyRejection: false,
         mode: 'enforce',
       },
       state: {

@@ -195,7 +195,14 @@ export type RateLimitEvent =
  * it waited, dropped because waits were too long for too long, gave way to a more important one, or the
  * process is about to end.
  */
-export type LimiterRejection = 'full' | 'queue-timeout' | 'aborted' | 'codel' | 'shed' | 'draining';
+export type LimiterRejection =
+  | 'full'
+  | 'early'
+  | 'queue-timeout'
+  | 'aborted'
+  | 'codel'
+  | 'shed'
+  | 'draining';
 
 /** What an adaptive limiter does. */
 export type LimiterEvent =

@@ -58,9 +58,7 @@ describe('gradient', () => {
       probeInterval: 4,
       random: () => 0,
     });
-    const reasons = [10, 8, 9, 9, 9, 12].map((duration) =>
-      algorithm.update(duration, 100, false),
-    );
+    const reasons = [10, 8, 9, 9, 9, 12].map((duration) => algorithm.update(duration, 100, false));
     expect(reasons).toEqual(['baseline', 'room', 'room', 'room', 'room', 'probe']);
     // Of 12 ms now, not of 8: 100 × 12 × 1.25 / 15 and its root, 100 × 12 × 1.25 / 24 and its root.
     expect(algorithm.update(15, 100, false)).toBe('room');

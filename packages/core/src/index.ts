@@ -183,7 +183,11 @@ export {
   pipeline,
   type WrapOptions,
 } from './pipeline.js';
-export type { QueueDiscipline } from './queue-order.js';
+export {
+  type EarlyRejectionOptions,
+  earlyRejectionDefaults,
+  type QueueDiscipline,
+} from './queue-order.js';
 export { type Random, systemRandom } from './random.js';
 // Rate limiter
 export { RateLimiter, rateLimiter } from './rate-limiter.js';

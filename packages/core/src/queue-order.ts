@@ -10,6 +10,34 @@ import type { Waiter, WaitQueue } from './wait-queue.js';
 /** Which calls go first, and which are sent away. */
 export type QueueDiscipline = 'fifo' | 'codel' | 'adaptive-lifo';
 
+/**
+ * Between which lengths of the queue, as multiples of the limit, a growing share of the calls is refused at
+ * once: none up to `minQueueFactor`, all from `maxQueueFactor` on, in between as many as the queue is on
+ * its way. Defaults: 2 and 3, as in failsafe-go.
+ */
+export interface EarlyRejectionOptions {
+  /** At least 0. */
+  readonly minQueueFactor?: number | undefined;
+  /** Above `minQueueFactor`. */
+  readonly maxQueueFactor?: number | undefined;
+}
+
+/** Defaults of early rejection. */
+export const earlyRejectionDefaults: {
+  readonly minQueueFactor: number;
+  readonly maxQueueFactor: number;
+} = Object.freeze({ minQueueFactor: 2, maxQueueFactor: 3 });
+
+/** The share of calls to refuse with so many in the queue. */
+export function earlyRejectionRatio(
+  waiting: number,
+  limit: number,
+  { minQueueFactor, maxQueueFactor }: typeof earlyRejectionDefaults,
+): number {
+  const share = (waiting / limit - minQueueFactor) / (maxQueueFactor - minQueueFactor);
+  return Math.min(1, Math.max(0, share));
+}
+
 /** What a {@link QueueOrder} goes by. */
 export interface QueueOrderOptions {
   readonly discipline: QueueDiscipline;

@@ -269,6 +269,18 @@ const rows: Row[] = [
     queue: ["one of 'fifo', 'codel', 'adaptive-lifo'", ['lifo', '', null, true, 1]],
     targetDelay: ['a number of milliseconds above 0', [...neverDuration, 0, infinity]],
     queueInterval: ['a number of milliseconds above 0', [...neverDuration, 0, infinity]],
+    earlyRejection: [
+      'true or false, or an object of minQueueFactor (at least 0) and a maxQueueFactor above it',
+      [
+        1,
+        'on',
+        null,
+        { minQueueFactor: 3 },
+        { minQueueFactor: -1 },
+        { maxQueueFactor: 2 },
+        { max: 4 },
+      ],
+    ],
     partitions: [
       '1 to 100 of { name, guaranteedRatio, minPriority } with names of their own and ratios that add up to at most 1',
       [
