@@ -1,9 +1,11 @@
 import {
   adaptiveLimiter,
   bulkhead,
+  type Call,
   cache,
   circuitBreaker,
   coalesce,
+  failover,
   fallback,
   hedge,
   keyed,
@@ -217,7 +219,11 @@ describe('Collector', () => {
     });
     shards.for('1');
     shards.for('2');
-    collect([prices, shards]);
+    const unused = keyed((key) => pipeline({ name: 'unused', key }), {
+      name: 'unused',
+      dependency: { client: 'kafkajs' },
+    });
+    collect([prices, shards, unused]);
     expect(
       seriesOf('dependencyInfo').map(({ attributes, value }) => ({ ...attributes, value })),
     ).toEqual([
@@ -229,7 +235,57 @@ describe('Collector', () => {
         value: 1,
       },
       { 'resil.pipeline': 'shards', 'resil.client': 'pg', 'resil.critical': 'false', value: 1 },
+      {
+        'resil.pipeline': 'unused',
+        'resil.client': 'kafkajs',
+        'resil.critical': 'false',
+        value: 1,
+      },
     ]);
+  });
+
+  it('shows the endpoints of a failover, and what stands before each', async () => {
+    const nodes = failover({
+      name: 'nodes',
+      endpoints: ['a', 'b'],
+      random: () => 0.99,
+      layers: ({ name }) => [
+        circuitBreaker({ name: `${name} breaker`, failureThreshold: 1, clock }),
+      ],
+      clock,
+    });
+    const reads = pipeline('reads', nodes);
+    collect([reads]);
+    await run(reads, down);
+    expect(valuesOf('endpointState')).toEqual({
+      'nodes a available': 1,
+      'nodes a ejected': 0,
+      'nodes a unhealthy': 0,
+      'nodes b available': 1,
+      'nodes b ejected': 0,
+      'nodes b unhealthy': 0,
+    });
+    expect(valuesOf('endpointInFlight')).toEqual({ 'nodes a': 0, 'nodes b': 0 });
+    expect(valuesOf('circuitState')).toMatchObject({ 'a breaker open': 0, 'b breaker open': 1 });
+  });
+
+  it('shows a pool of threads as the bulkhead that it is', () => {
+    const pool = {
+      name: 'hashes',
+      run: <T>(call: Call, next: (call: Call) => Promise<T>) => next(call),
+      describe: () => ({
+        type: 'workerPool',
+        name: 'hashes',
+        options: { maxThreads: 4, maxQueueSize: 100 },
+        state: { running: 2, waiting: 1 },
+        counters: {},
+      }),
+    };
+    collect([pipeline('hashing', pool)]);
+    expect(valuesOf('concurrencyInUse')).toEqual({ 'bulkhead hashes': 2 });
+    expect(valuesOf('concurrencyLimit')).toEqual({ 'bulkhead hashes': 4 });
+    expect(valuesOf('queueLength')).toEqual({ 'bulkhead hashes': 1 });
+    expect(valuesOf('queueLimit')).toEqual({ 'bulkhead hashes': 100 });
   });
 
   describe('keys', () => {

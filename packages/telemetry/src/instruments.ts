@@ -69,6 +69,8 @@ export type InstrumentId =
   | 'dependencyInfo'
   | 'ejections'
   | 'endpointChanges'
+  | 'endpointInFlight'
+  | 'endpointState'
   | 'endpointsSkipped'
   | 'failoverMoves'
   | 'failoverPanics'
@@ -301,6 +303,21 @@ export const instruments: { readonly [Id in InstrumentId]: Instrument } = Object
     unit: '{call}',
     description: 'Calls that shared the flight of another.',
     attributes: ['resil.strategy'],
+  },
+  endpointState: {
+    name: 'resil.endpoint.state',
+    kind: 'gauge',
+    unit: '{endpoint}',
+    description:
+      'Endpoints in each state: 1 for the state that an endpoint is in, 0 for the others.',
+    attributes: ['resil.strategy', 'resil.endpoint', 'resil.state'],
+  },
+  endpointInFlight: {
+    name: 'resil.endpoint.in_flight',
+    kind: 'gauge',
+    unit: '{call}',
+    description: 'Calls that run against an endpoint.',
+    attributes: ['resil.strategy', 'resil.endpoint'],
   },
   ejections: {
     name: 'resil.endpoint.ejections',

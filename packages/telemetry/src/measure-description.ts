@@ -1,5 +1,6 @@
 /** What a description says, as measurements: everything that has a value at a moment. */
 import type {
+  EndpointStatus,
   JsonRecord,
   JsonValue,
   KeyedDescription,
@@ -9,6 +10,7 @@ import type {
 import type { CircuitStateName, CircuitTimes } from './circuit-times.js';
 import type { Place, Recorder } from './recorder.js';
 
+const ENDPOINT_STATES: readonly EndpointStatus['state'][] = ['available', 'ejected', 'unhealthy'];
 const STATES: readonly CircuitStateName[] = ['closed', 'open', 'half-open', 'isolated'];
 
 /** Adds what a pipeline, or all of a set of keyed ones, says of itself. */
@@ -24,9 +26,11 @@ export function measureDescription(
   } else measurePipeline(description, description.key, recorder, circuits);
   const { dependency } = description;
   if (dependency === null) return;
-  const names = isKeyed(description)
-    ? new Set(description.pipelines.map(({ name }) => name))
-    : [description.name];
+  const names = new Set([description.name]);
+  if (isKeyed(description)) {
+    if (description.pipelines.length > 0) names.clear();
+    for (const { name } of description.pipelines) names.add(name);
+  }
   for (const pipeline of names) {
     const { client, target, critical = false } = dependency;
     const values = [text(client), text(target), String(critical)];
@@ -42,8 +46,18 @@ function measurePipeline(
 ): void {
   const place = { pipeline: name, key };
   recorder.show('callsInFlight', place, [], state.inFlight);
+  measureLayers(layers, place, recorder, circuits);
+}
+
+function measureLayers(
+  layers: readonly LayerDescription[],
+  place: Place,
+  recorder: Recorder,
+  circuits: CircuitTimes,
+): void {
   for (const layer of layers) {
-    if (isPipeline(layer)) measurePipeline(layer, layer.key ?? key, recorder, circuits);
+    if (isPipeline(layer))
+      measurePipeline(layer, layer.key ?? place.key ?? null, recorder, circuits);
     else measures[layer.type]?.(layer, place, recorder, circuits);
   }
 }
@@ -88,7 +102,29 @@ const measures: Readonly<Record<string, Measure | undefined>> = {
     show(recorder, 'throttleRatio', place, [name ?? undefined], state.rejectionRatio),
   retry: ({ state }, place, recorder) => showBudget(state.budget, place, recorder),
   hedge: ({ state }, place, recorder) => showBudget(state.budget, place, recorder),
+  // Its events are those of a bulkhead, of threads.
+  workerPool: ({ name, options, state }, place, recorder) => {
+    const values = ['bulkhead', name ?? undefined];
+    show(recorder, 'concurrencyInUse', place, values, state.running);
+    show(recorder, 'concurrencyLimit', place, values, options.maxThreads);
+    show(recorder, 'queueLength', place, values, state.waiting);
+    show(recorder, 'queueLimit', place, values, options.maxQueueSize);
+  },
+  failover: ({ name, state }, place, recorder, circuits) => {
+    if (!Array.isArray(state.endpoints)) return;
+    for (const endpoint of state.endpoints as unknown as readonly DescribedEndpoint[]) {
+      const values = [name ?? undefined, endpoint.name];
+      for (const one of ENDPOINT_STATES) {
+        recorder.show('endpointState', place, [...values, one], endpoint.state === one ? 1 : 0);
+      }
+      recorder.show('endpointInFlight', place, values, endpoint.running);
+      measureLayers(endpoint.layers, place, recorder, circuits);
+    }
+  },
 };
+
+/** An endpoint of a failover, with what stands before it alone. */
+type DescribedEndpoint = EndpointStatus & { readonly layers: readonly LayerDescription[] };
 
 /** Whatever of it is not a number is not known, or endless. */
 function show(
