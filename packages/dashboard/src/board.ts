@@ -12,8 +12,9 @@ import type {
   PipelineOfProcess,
   PipelineSample,
   ProcessSample,
+  RecentCalls,
 } from './protocol.js';
-import { protocolVersion } from './protocol.js';
+import { protocolVersion, recentSize } from './protocol.js';
 
 /** How much is kept. */
 export interface BoardOptions {
@@ -99,6 +100,22 @@ export class Board {
 
   history(id: string): PipelineHistory | undefined {
     return this.#processes.get(processOf(id))?.rows.get(id)?.history.toJSON();
+  }
+
+  /** How many calls there were lately, for all that had any. */
+  recent(at: number): RecentCalls {
+    const { interval } = this.#options;
+    const found: Record<string, RecentCalls[string]> = {};
+    const none = new Array<number>(recentSize).fill(0);
+    for (const { rows } of this.#processes.values()) {
+      for (const [id, { history }] of rows) {
+        const succeeded = history.recent(['succeeded'], at, interval, recentSize);
+        const others = history.recent(['failed', 'rejected'], at, interval, recentSize);
+        if (succeeded === undefined && others === undefined) continue;
+        found[id] = { succeeded: succeeded ?? none, others: others ?? none };
+      }
+    }
+    return found;
   }
 
   snapshot(at: number): DashboardSnapshot {

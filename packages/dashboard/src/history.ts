@@ -31,10 +31,35 @@ export class History {
     this.#count = Math.min(this.#count + 1, this.#size);
   }
 
+  /**
+   * What some of the series came to in each of the last `size` intervals before `now`; `undefined` if that
+   * is nothing. A sample tells of the time since the one before.
+   */
+  recent(
+    names: readonly HistorySeries[],
+    now: number,
+    interval: number,
+    size: number,
+  ): number[] | undefined {
+    const sums = new Array<number>(size).fill(0);
+    // The interval that is under way has no sample yet.
+    const end = now - this.#timeOf(0) < 2 * interval ? this.#timeOf(0) : now;
+    let back = 0;
+    let any = false;
+    for (let slot = size - 1; slot >= 0; slot--) {
+      const time = end - (size - 1 - slot) * interval;
+      // The earliest sample that was taken no sooner than this interval ended.
+      while (back + 1 < this.#count && this.#timeOf(back + 1) >= time) back++;
+      if (back >= this.#count || this.#timeOf(back) < time) continue;
+      for (const name of names) sums[slot] = (sums[slot] ?? 0) + (this.#value(name, back) || 0);
+      any ||= sums[slot] !== 0;
+    }
+    return any ? sums.map((sum) => Math.round(sum * 10) / 10) : undefined;
+  }
+
   toJSON(): PipelineHistory {
-    const places = Array.from(
-      { length: this.#count },
-      (_, index) => (this.#next - this.#count + index + this.#size) % this.#size,
+    const places = Array.from({ length: this.#count }, (_, index) =>
+      this.#placeOf(this.#count - 1 - index),
     );
     const series = {} as Record<HistorySeries, readonly (number | null)[]>;
     historySeries.forEach((name, index) => {
@@ -42,6 +67,19 @@ export class History {
       series[name] = places.map((place) => jsonNumber(valueAt(place)));
     });
     return { at: places.map((place) => this.#at[place] ?? 0), series };
+  }
+
+  /** Where the sample `back` samples before the latest is. */
+  #placeOf(back: number): number {
+    return (this.#next - 1 - back + 2 * this.#size) % this.#size;
+  }
+
+  #timeOf(back: number): number {
+    return this.#at[this.#placeOf(back)] ?? 0;
+  }
+
+  #value(name: HistorySeries, back: number): number {
+    return this.#values[historySeries.indexOf(name) * this.#size + this.#placeOf(back)] ?? 0;
   }
 }
 

@@ -28,7 +28,9 @@ export {
   type ProcessReport,
   type ProcessSample,
   protocolVersion,
+  type RecentCalls,
   type ReportAnswer,
+  recentSize,
 } from './protocol.js';
 // Reports
 export { type Reporter, type ReportOptions, report, reportDefaults } from './report.js';

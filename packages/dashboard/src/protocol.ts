@@ -193,6 +193,20 @@ export interface PipelineHistory {
   readonly series: { readonly [name in HistorySeries]: readonly (number | null)[] };
 }
 
+/** How many entries each list of {@link RecentCalls} has. */
+export const recentSize = 60;
+
+/**
+ * Answer to `GET recent`: calls per second of the last {@link recentSize} intervals of each pipeline that
+ * had any, by its `id`, oldest first: those that succeeded, and those that failed or were rejected.
+ */
+export interface RecentCalls {
+  readonly [pipeline: string]: {
+    readonly succeeded: readonly number[];
+    readonly others: readonly number[];
+  };
+}
+
 /** Body of `POST control`, whose header `authorization` is `Bearer <token>`. */
 export interface ControlRequest {
   readonly pipeline: string;

@@ -51,6 +51,8 @@ export class Routes {
       'GET icon.svg': (request, response) => sendText(request, response, 'image/svg+xml', icon),
       'GET events': (request, response) => this.#events(request, response),
       'GET snapshot': (_request, response) => this.#snapshot(response),
+      'GET recent': (_request, response) =>
+        sendJson(response, parts.board.recent(parts.sampler.moment().epoch)),
       'GET history': (_request, response, url) => this.#history(response, url),
       'POST control': (request, response) => this.#control(request, response),
       'POST report': (request, response) => this.#report(request, response),

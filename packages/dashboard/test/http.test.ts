@@ -20,6 +20,7 @@ import {
   type DashboardSnapshot,
   dashboard,
   type PipelineHistory,
+  type RecentCalls,
 } from '../src/index.js';
 import { mounts } from './mounts.js';
 import { Viewer } from './viewer.js';
@@ -232,6 +233,27 @@ describe('the stream', () => {
       rates: { succeeded: 10, failed: 1, rejected: 2 },
       keys: { known: 3, shown: [{ key: 'broken', state: 'open' }, { key: 'busy' }] },
     });
+  });
+
+  it('tells what was lately, interval by interval, however rarely it was looked at', async () => {
+    const { clock, url } = await serve();
+    const seen = pipeline('seen lately', circuitBreaker({ failureThreshold: 100, clock }));
+    const silent = pipeline('silent');
+    await clock.advance(5_000);
+    // One sample of five seconds while nobody looks, then one each second.
+    await run(seen, 10, async () => 1);
+    await clock.advance(5_000);
+    const { pipelines } = await (await Viewer.open(url)).snapshot();
+    const idOf = (name: string) => rowOf({ pipelines }, name)?.id ?? '';
+    await run(seen, 3, async () => 1);
+    await run(seen, 2, fail);
+    await clock.advance(1_400);
+    const answer = await fetch(new URL('recent', url));
+    const recent = (await answer.json()) as RecentCalls;
+    expect(recent[idOf('seen lately')]?.succeeded.slice(-8)).toEqual([0, 0, 2, 2, 2, 2, 2, 3]);
+    expect(recent[idOf('seen lately')]?.others.slice(-3)).toEqual([0, 0, 2]);
+    expect(recent[idOf('seen lately')]?.succeeded).toHaveLength(60);
+    expect(recent[idOf(silent.name ?? '')]).toBeUndefined();
   });
 
   it('is not disturbed by somebody who comes in between', async () => {

@@ -1,6 +1,6 @@
 /** Follows the stream, and connects again when it is lost. */
 import { systemClock } from '@resil/core';
-import type { DashboardSample, DashboardSnapshot } from '../protocol.js';
+import type { DashboardSample, DashboardSnapshot, RecentCalls } from '../protocol.js';
 import { protocolVersion } from '../protocol.js';
 import type { Store } from './store.js';
 
@@ -36,9 +36,13 @@ function connect(store: Store): () => void {
   let ended = false;
   stream.addEventListener('snapshot', (event) => {
     const snapshot = JSON.parse(event.data) as DashboardSnapshot;
-    if (snapshot.protocol === protocolVersion) store.begin(snapshot);
-    // The process was updated under the page.
-    else location.reload();
+    if (snapshot.protocol !== protocolVersion) {
+      // The process was updated under the page.
+      location.reload();
+      return;
+    }
+    store.begin(snapshot);
+    fill(store);
   });
   stream.addEventListener('sample', (event) => {
     store.apply(JSON.parse(event.data) as DashboardSample);
@@ -62,6 +66,18 @@ function connect(store: Store): () => void {
     ended = true;
     end();
   };
+}
+
+/** Fetches what was before; without it the page begins with nothing, and goes on as well. */
+async function fill(store: Store): Promise<void> {
+  const { epoch } = store;
+  try {
+    const answer = await fetch('recent');
+    const recent = (await answer.json()) as RecentCalls;
+    if (answer.ok && epoch === store.epoch) store.fill(recent);
+  } catch {
+    // The stream tells that the connection is lost.
+  }
 }
 
 function lost(store: Store, reason: string): void {

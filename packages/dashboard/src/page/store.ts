@@ -5,6 +5,7 @@ import type {
   EventSample,
   PipelineOfProcess,
   ProcessSample,
+  RecentCalls,
 } from '../protocol.js';
 import { Spark } from './spark.js';
 
@@ -68,6 +69,13 @@ export class Store {
     const news = sample.events.filter(({ id }) => id > last);
     if (news.length > 0) this.events = [...this.events, ...news].slice(-MAX_EVENTS);
     this.#take(sample.at, sample.pipelines);
+  }
+
+  /** What was before the snapshot, for the small pictures. */
+  fill(recent: RecentCalls): void {
+    for (const [id, { succeeded, others }] of Object.entries(recent))
+      this.sparks.get(id)?.fill(succeeded, others);
+    this.#tell();
   }
 
   connected(connection: ConnectionState): void {
