@@ -41,6 +41,7 @@ export {
   type PrometheusAlert,
   type PrometheusOptions,
   type PrometheusSample,
+  type PrometheusSeries,
   PrometheusServer,
   type PromtoolResult,
   promtool,

@@ -70,6 +70,25 @@ describeWithPrometheus({ describe, it }, await prometheusMissing(), 'startPromet
     expect(await prometheus.alerts()).toEqual([]);
   });
 
+  it('tells afterwards from when to when an alert fired', async () => {
+    const from = Date.now();
+    const firing = 'ALERTS{alertname="LevelTooHigh",alertstate="firing"}';
+    level = 12;
+    await prometheus.queryUntil(firing, ({ length }) => length > 0);
+    const seen = Date.now();
+    level = 3;
+    await prometheus.queryUntil(firing, ({ length }) => length === 0);
+    const gone = Date.now();
+    const [series, ...others] = await prometheus.queryRange(firing, from, gone, 10);
+    expect(others).toEqual([]);
+    expect(series?.labels).toMatchObject({ instance: address, severity: 'page' });
+    const moments = series?.points.map(([at]) => at) ?? [];
+    expect(Math.min(...moments)).toBeLessThanOrEqual(seen + 10);
+    expect(Math.min(...moments)).toBeGreaterThan(from);
+    expect(Math.max(...moments)).toBeLessThan(gone);
+    expect(new Set(series?.points.map(([, value]) => value))).toEqual(new Set([1]));
+  });
+
   it('says what is wrong with an expression', async () => {
     await expect(prometheus.query('level >')).rejects.toThrow(/parse error/);
   });

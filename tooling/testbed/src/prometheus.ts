@@ -29,6 +29,12 @@ export interface PrometheusSample {
   readonly value: number;
 }
 
+/** One series of an answer over time: its labels, and its values with their moments, in ms since 1970. */
+export interface PrometheusSeries {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly points: readonly (readonly [at: number, value: number])[];
+}
+
 /** An alert that is pending or fires. */
 export interface PrometheusAlert {
   readonly name: string;
@@ -165,6 +171,26 @@ export class PrometheusServer {
     }
   }
 
+  /** The values of an expression from one moment to another, in ms since 1970, one each `step` ms. */
+  async queryRange(
+    expression: string,
+    from: number,
+    to: number,
+    step: number,
+  ): Promise<PrometheusSeries[]> {
+    const search = new URLSearchParams({
+      query: expression,
+      start: String(from / 1_000),
+      end: String(to / 1_000),
+      step: String(step / 1_000),
+    });
+    const { result } = await this.#ask<{ result: RawSeries[] }>(`query_range?${search}`);
+    return result.map(({ metric, values }) => ({
+      labels: metric,
+      points: values.map(([seconds, value]) => [Math.round(seconds * 1_000), Number(value)]),
+    }));
+  }
+
   /** Whether each target was reached at its last scrape, by its address. */
   async targets(): Promise<Record<string, 'up' | 'down' | 'unknown'>> {
     const { activeTargets } = await this.#ask<{ activeTargets: RawTarget[] }>('targets');
@@ -213,6 +239,11 @@ export class PrometheusServer {
 interface RawSample {
   readonly metric: Record<string, string>;
   readonly value: [number, string];
+}
+
+interface RawSeries {
+  readonly metric: Record<string, string>;
+  readonly values: [number, string][];
 }
 
 interface RawTarget {
