@@ -2,7 +2,7 @@
 import { limits } from './clients.js';
 import type { PhaseFigures } from './figures.js';
 import { isWhole } from './ledger.js';
-import type { Book, RunRecord } from './record.js';
+import type { AlertSpan, Book, ObservedPhase, RunRecord } from './record.js';
 import { capacity } from './scenario.js';
 
 /** A claim, and whether it held. */
@@ -127,7 +127,58 @@ export function claimsOf(unprotected: Measured, guarded: Measured): Claim[] {
       held: sockets <= claimed.sockets,
       measured: `${sockets} (unprotected ${Math.max(...unprotected.figures.map((phase) => phase.sockets))})`,
     },
+    ...alertClaims(guarded.record),
   ];
+}
+
+/** Outages that last, each with the dependency whose circuit must be open in it. */
+const LASTING: readonly { readonly id: PhaseFigures['id']; readonly dependency: string }[] = [
+  { id: 'black-hole', dependency: 'prices' },
+  { id: 'kafka-unreachable', dependency: 'events' },
+];
+
+/** Whether Prometheus raised the alert of the open circuit in the outages that last, and was told of their ends. */
+export function alertClaims({ alerts, phases }: RunRecord): Claim[] {
+  if (alerts === undefined) return [];
+  const told = LASTING.flatMap(({ id, dependency }) => {
+    const outage = phases.find(({ phase }) => phase.id === id);
+    return outage === undefined ? [] : [openCircuit(outage, dependency, alerts)];
+  });
+  return [
+    {
+      text: 'The alert of the open circuit fires in each outage that lasts, and is resolved after it',
+      held: told.every(({ held }) => held),
+      measured: told.map(({ measured }) => measured).join('; '),
+    },
+  ];
+}
+
+function openCircuit(
+  { phase, wall }: ObservedPhase,
+  dependency: string,
+  alerts: readonly AlertSpan[],
+): Pick<Claim, 'held' | 'measured'> {
+  const span = alerts.find(
+    (one) =>
+      one.alert === 'ResilCircuitOpen' &&
+      one.dependency === dependency &&
+      one.firedAt < wall.lifted &&
+      (one.resolvedAt ?? Infinity) > wall.lifted,
+  );
+  const where = `${dependency} in '${phase.title}'`;
+  if (span === undefined) return { held: false, measured: `${where}: did not fire` };
+  const { firedAt, resolvedAt } = span;
+  const fired = `${where}: after ${seconds(Math.max(0, firedAt - wall.start))}`;
+  return resolvedAt === undefined
+    ? { held: false, measured: `${fired}, never resolved` }
+    : {
+        held: true,
+        measured: `${fired}, resolved ${seconds(resolvedAt - wall.lifted)} after its end`,
+      };
+}
+
+function seconds(duration: number): string {
+  return `${(duration / 1_000).toFixed(1)} s`;
 }
 
 /** Not judged where the machine is so busy that the server is away for longer than an order can wait. */

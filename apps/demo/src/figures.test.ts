@@ -17,6 +17,7 @@ function record(end: (order: PlannedOrder) => Partial<OrderOutcome> | undefined)
       start: phase.start,
       lifted: phase.lift,
       outage: phase.duration,
+      wall: { start: phase.start, lifted: phase.lift },
       end: phase.end,
     })),
     outcomes: plan.map((order): OrderOutcome | undefined => {
@@ -34,6 +35,7 @@ function record(end: (order: PlannedOrder) => Partial<OrderOutcome> | undefined)
       return { at: sample * 100, sockets: 3, priceHits: arrived, stockHits: 2 * arrived };
     }),
     ledger: ledgerOf([], [], { orders: [], reservations: [], events: undefined }, 0),
+    alerts: undefined,
   };
 }
 

@@ -6,13 +6,17 @@
  * carried out; 2 for wrong arguments; 130 after Ctrl-C.
  */
 import { arch, cpus, platform } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PostgresUnavailableError } from '@resil/testbed';
 import { Listr } from 'listr2';
 import colors from 'picocolors';
+import { alertLines } from './alerts.js';
 import { claimsOf, ledgerClaims, type Measured } from './claims.js';
 import { figuresOf } from './figures.js';
 import { KafkaSource, withoutKafka } from './kafka-source.js';
+import { Operations, withoutPrometheus } from './operations.js';
+import { drillScale, type WrittenKit } from './operations-kit.js';
 import { ProgressText } from './progress.js';
 import { reportFile, writeReport } from './report.js';
 import { type RunWatcher, run } from './run.js';
@@ -23,7 +27,7 @@ const USAGE = `npm run demo -- [--short] [--seed <number>] [--report <file>]
 
   --short    a few seconds per run, for a first look; checks the books only (also DEMO_SPEED=short)
   --seed     another load: when orders arrive, and for what
-  --report   where the HTML report goes
+  --report   where the HTML report goes; the operations kit goes into the folder ops beside it
 `;
 
 interface Settings {
@@ -55,7 +59,25 @@ function settings(): Settings | undefined {
   return undefined;
 }
 
-async function demo({ short, seed, report }: Settings, signal: AbortSignal): Promise<void> {
+/** Beside the report. */
+function kitFolder(report: string): string {
+  return join(dirname(resolve(report)), 'ops');
+}
+
+async function demo(settings: Settings, signal: AbortSignal): Promise<void> {
+  const operations = await Operations.start(kitFolder(settings.report));
+  try {
+    await show(settings, operations, signal);
+  } finally {
+    await operations.close();
+  }
+}
+
+async function show(
+  { short, seed, report }: Settings,
+  operations: Operations,
+  signal: AbortSignal,
+): Promise<void> {
   const live =
     process.stdout.isTTY === true && process.stdout.columns > 0 && process.env.CI !== 'true';
   const kafka = new KafkaSource();
@@ -64,7 +86,8 @@ async function demo({ short, seed, report }: Settings, signal: AbortSignal): Pro
   console.log(
     '\nFor each order a service fetches a price over HTTP (axios), reserves stock by gRPC (grpc-js), writes a\n' +
       'row to PostgreSQL (pg) and sends two messages to Kafka (kafkajs). The servers are real and are being\n' +
-      `broken; about ${minutes} minutes in two runs, one after the other.\n`,
+      `broken; about ${minutes} minutes in two runs, one after the other.\n\n` +
+      `Live dashboard of the protected run, while it lasts: ${colors.underline(operations.url)}\n`,
   );
   const measure = async (isProtected: boolean, task: { output: string }): Promise<Measured> => {
     const onStep = (message: string): void => {
@@ -84,7 +107,7 @@ async function demo({ short, seed, report }: Settings, signal: AbortSignal): Pro
         },
       };
       const options = { protected: isProtected, scenario: planned(), cluster, watcher, signal };
-      const record = await run(options);
+      const record = await run(isProtected ? { ...options, operations } : options);
       return { record, figures: figuresOf(record) };
     } finally {
       await cluster?.close();
@@ -114,14 +137,26 @@ async function demo({ short, seed, report }: Settings, signal: AbortSignal): Pro
   await tasks.run();
   const { unprotected, guarded } = results;
   if (unprotected === undefined || guarded === undefined) throw new Error('a run is missing');
-  await conclude(unprotected, guarded, report, kafka.missing);
+  const kit = await operations.writeKit();
+  const missing = [
+    ...(kafka.missing === undefined ? [] : [withoutKafka(kafka.missing)]),
+    ...(operations.missing === undefined ? [] : [withoutPrometheus(operations.missing)]),
+  ];
+  await conclude(unprotected, guarded, { report, kit, missing });
+}
+
+/** What the end is told of beside the runs. */
+interface Conclusion {
+  readonly report: string;
+  readonly kit: WrittenKit;
+  /** What could not be shown, and why. */
+  readonly missing: readonly string[];
 }
 
 async function conclude(
   unprotected: Measured,
   guarded: Measured,
-  report: string,
-  kafkaMissing: string | undefined,
+  { report, kit, missing }: Conclusion,
 ): Promise<void> {
   const { short } = guarded.record.scenario;
   const claims = short ? ledgerClaims(unprotected, guarded) : claimsOf(unprotected, guarded);
@@ -129,14 +164,27 @@ async function conclude(
   console.log(`unprotected  ${ledgerLines(unprotected).join('\n             ')}`);
   console.log(`protected    ${ledgerLines(guarded).join('\n             ')}\n`);
   for (const claim of claims) console.log(claimLine(claim));
+  showAlerts(guarded);
   const machine = `Node ${process.version}, ${cpus().length} CPUs, ${platform()} ${arch()}`;
-  if (kafkaMissing !== undefined) console.log(colors.yellow(`\n${withoutKafka(kafkaMissing)}`));
-  const content = { unprotected, guarded, claims, kafkaMissing, machine };
-  const file = await writeReport(report, content);
+  for (const text of missing) console.log(colors.yellow(`\n${text}`));
+  const file = await writeReport(report, { unprotected, guarded, claims, missing, machine });
   console.log(`\nThe curves are in ${colors.underline(file)}`);
+  console.log(`The operations kit of the protected service is in ${colors.underline(kit.folder)}`);
+  console.log(colors.gray(`  ${[...kit.files, 'events.ndjson'].join('\n  ')}\n  ${kit.rules}`));
   if (claims.every(({ held }) => held)) return;
   console.error(colors.red('\nThe protected run did not keep what it claims.'));
   process.exitCode = 1;
+}
+
+/** What Prometheus saw, if there was one. */
+function showAlerts({ record }: Measured): void {
+  if (record.alerts === undefined) return;
+  console.log(
+    `\nAlerts that Prometheus raised in the protected run (windows and waits are ${Math.round(1 / drillScale)} times shorter\n` +
+      'than in alerts.yml, for outages of seconds):',
+  );
+  const lines = alertLines(record);
+  console.log(lines.length === 0 ? '  none' : `  ${lines.join('\n  ')}`);
 }
 
 /** Milliseconds in which all servers are stopped in order; one that is being started may take longer. */

@@ -6,8 +6,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { observe, type ResilienceEvent } from '@resil/core';
+import { report as reportTo } from '@resil/dashboard';
 import { answerParent, childOptions, reportToParent } from '@resil/testbed/child';
 import { plainClients, protectedClients, type Targets } from './clients.js';
+import { EventLog } from './event-log.js';
+import { serveOperations } from './operations-endpoint.js';
 import { orderId, placeOrder } from './place-order.js';
 import type { CircuitChange, OrderOutcome, ServiceReport } from './record.js';
 import { RunClock } from './run-clock.js';
@@ -27,14 +30,37 @@ export interface OrderServiceOptions extends ScenarioOptions {
   readonly folder: string;
 }
 
+/** A dashboard to report to. */
+export interface ReportTarget {
+  readonly to: string;
+  readonly token: string;
+}
+
+/** Asks the order service to show those who run it what it does; the answer is the port of its metrics and probes. */
+export interface OperateQuestion {
+  readonly type: 'operate';
+  readonly reports: ReportTarget;
+  /** File that events are written to from the start of the run's time. */
+  readonly eventLog: string;
+}
+
 /**
  * What the order service can be asked. `start` begins the run's time, `hold` makes it stand still, so
  * that no order arrives, until `go`; `report` gives what is not reported yet; `drained` is answered when
  * the outbox is empty.
  */
-export type OrderServiceQuestion = 'ready' | 'start' | 'hold' | 'go' | 'report' | 'drained';
+export type OrderServiceQuestion =
+  | OperateQuestion
+  | 'ready'
+  | 'start'
+  | 'hold'
+  | 'go'
+  | 'report'
+  | 'drained';
 
 const REPORT_INTERVAL = 200;
+/** Between two reports to the dashboard, in ms. */
+const DASHBOARD_INTERVAL = 1_000;
 
 const options = childOptions<OrderServiceOptions>();
 const clients = options.protected
@@ -46,6 +72,7 @@ const clock = new RunClock();
 let next = 0;
 let arriving: NodeJS.Timeout | undefined;
 let inFlight = 0;
+let log: EventLog | undefined;
 let outcomes: OrderOutcome[] = [];
 let circuits: CircuitChange[] = [];
 let events: Record<string, number> = {};
@@ -93,6 +120,7 @@ function arrive(): void {
 }
 
 function report(): ServiceReport {
+  log?.flush();
   const kept = clients.events?.kept ?? 0;
   const sample = { at: clock.now, memory: process.memoryUsage.rss(), inFlight, kept };
   const current: ServiceReport = { outcomes, circuits, events, sample };
@@ -100,6 +128,12 @@ function report(): ServiceReport {
   circuits = [];
   events = {};
   return current;
+}
+
+function operate({ reports, eventLog }: OperateQuestion): Promise<number> {
+  reportTo({ ...reports, name: 'order service', interval: DASHBOARD_INTERVAL });
+  log = new EventLog(eventLog);
+  return serveOperations('order-service');
 }
 
 function listen(event: ResilienceEvent): void {
@@ -122,11 +156,14 @@ function nameOf(error: unknown): string {
 process.once('exit', () => rmSync(options.folder, { recursive: true, force: true }));
 observe(listen);
 answerParent((question: OrderServiceQuestion) => {
+  if (typeof question === 'object') return operate(question);
   switch (question) {
     case 'ready':
       return warmUp();
     case 'start':
       report();
+      // Of the warm-up nobody wants to read.
+      if (log !== undefined) observe(log.take);
       clock.start();
       arrive();
       setInterval(() => reportToParent(report()), REPORT_INTERVAL);

@@ -69,6 +69,8 @@ export interface ObservedPhase {
   readonly lifted: number;
   /** Milliseconds of real time from the start to the end of the fault. */
   readonly outage: number;
+  /** The same two moments in ms since 1970, as whoever looks on from outside has them. */
+  readonly wall: { readonly start: number; readonly lifted: number };
   /** When the next phase began. */
   readonly end: number;
 }
@@ -103,6 +105,16 @@ export interface Ledger {
   readonly kept: number;
 }
 
+/** An alert that Prometheus raised. Moments are in ms since 1970. */
+export interface AlertSpan {
+  readonly alert: string;
+  readonly dependency: string;
+  readonly severity: string;
+  readonly firedAt: number;
+  /** `undefined` if it still fired at the end. */
+  readonly resolvedAt: number | undefined;
+}
+
 /** Everything about a run. */
 export interface RunRecord {
   readonly protected: boolean;
@@ -115,4 +127,6 @@ export interface RunRecord {
   readonly service: readonly ServiceSample[];
   readonly outside: readonly OutsideSample[];
   readonly ledger: Ledger;
+  /** What Prometheus raised; `undefined` where none looked on. */
+  readonly alerts: readonly AlertSpan[] | undefined;
 }

@@ -6,9 +6,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { alertLines } from './alerts.js';
 import type { Claim, Measured } from './claims.js';
 import { type Curves, curvesOf, NEVER } from './curves.js';
-import { withoutKafka } from './kafka-source.js';
 import { capacity, patience } from './scenario.js';
 import { columns, ledgerLines, legend } from './table.js';
 
@@ -22,8 +22,8 @@ export interface ReportContent {
   readonly unprotected: Measured;
   readonly guarded: Measured;
   readonly claims: readonly Claim[];
-  /** Why there is no Kafka in it; `undefined` if there is. */
-  readonly kafkaMissing: string | undefined;
+  /** What could not be shown, and why. */
+  readonly missing: readonly string[];
   /** What it ran on, for people. */
   readonly machine: string;
 }
@@ -58,10 +58,9 @@ async function page(content: ReportContent): Promise<string> {
   ]);
   const held = content.claims.every((claim) => claim.held);
   const { short, kafka } = content.guarded.record.scenario;
-  const missing =
-    content.kafkaMissing === undefined
-      ? ''
-      : `<p class="broken">${escapeHtml(withoutKafka(content.kafkaMissing))}</p>`;
+  const missing = content.missing
+    .map((text) => `<p class="broken">${escapeHtml(text)}</p>`)
+    .join('');
   const outbox = kafka
     ? '<figure><h2>Outbox</h2><p>Messages that wait for Kafka to come back.</p><div class="chart" id="kept"></div></figure>'
     : '';
@@ -99,7 +98,7 @@ ${outbox}<figure><h2>Sockets</h2><p>Connections that the order service holds ope
 <section><h2>What is claimed</h2>
 <ul class="claims">${content.claims.map(claimItem).join('')}</ul>
 </section>
-<section><h2>The books</h2>
+${alerts(content.guarded)}<section><h2>The books</h2>
 <div class="pair">${books('unprotected', 'bare', content.unprotected)}${books('protected', 'own', content.guarded)}</div>
 </section>
 </main>
@@ -152,6 +151,16 @@ function figures({ unprotected, guarded }: ReportContent): string {
 function books(title: string, style: string, measured: Measured): string {
   const lines = ledgerLines(measured).map((line) => `<li>${escapeHtml(line)}</li>`);
   return `<div><h3 class="${style}">${title}</h3><ul>${lines.join('')}</ul></div>`;
+}
+
+function alerts({ record }: Measured): string {
+  if (record.alerts === undefined) return '';
+  const lines = alertLines(record).map((line) => `<li>${escapeHtml(line)}</li>`);
+  return `<section><h2>Alerts of the protected service</h2>
+<p>Raised by Prometheus, from rules that its clients were made into; for outages of seconds their windows and waits are shortened.</p>
+<ul>${lines.join('') || '<li>none</li>'}</ul>
+</section>
+`;
 }
 
 function claimItem({ held, text, measured }: Claim): string {

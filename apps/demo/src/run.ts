@@ -8,8 +8,9 @@ import { Child } from '@resil/testbed/child';
 import { Environment, wait } from './environment.js';
 import { ledgerOf } from './ledger.js';
 import { mainFile } from './main-file.js';
-import type { OrderServiceOptions, OrderServiceQuestion } from './order-service.js';
+import type { OrderServiceOptions, OrderServiceQuestion, ReportTarget } from './order-service.js';
 import type {
+  AlertSpan,
   CircuitChange,
   ObservedPhase,
   OrderOutcome,
@@ -43,6 +44,18 @@ export interface RunProgress {
   readonly circuits: ReadonlyMap<string, CircuitChange['state']>;
 }
 
+/** Those who run the service under test, and see it from outside. */
+export interface RunOperations {
+  /** Where the service reports to. */
+  readonly reports: ReportTarget;
+  /** File that it writes its events to. */
+  readonly eventLog: string;
+  /** Told where it has its metrics, `host:port`, before the run's time begins. */
+  watch(address: string, kafka: boolean, onStep: (message: string) => void): Promise<void>;
+  /** The alerts that there were since a moment, in ms since 1970; `undefined` if nobody would know. */
+  alerts(since: number): Promise<readonly AlertSpan[] | undefined>;
+}
+
 /** Options of {@link run}. */
 export interface RunOptions {
   readonly protected: boolean;
@@ -50,6 +63,8 @@ export interface RunOptions {
   /** Three fresh brokers, which stay their owner's; must be given if the scenario has a Kafka. */
   readonly cluster: KafkaCluster | undefined;
   readonly watcher: RunWatcher;
+  /** Default: nobody. */
+  readonly operations?: RunOperations | undefined;
   /** Ends the run at once; everything is cleaned up. */
   readonly signal: AbortSignal;
 }
@@ -137,8 +152,10 @@ class Observation implements RunProgress {
   async whole(): Promise<RunRecord> {
     const { scenario, watcher, signal } = this.#options;
     watcher.onStep('starting the order service');
+    await this.#operate();
     await this.#orderService.ask('ready');
     await this.#environment.query('truncate orders');
+    const began = Date.now();
     this.#clock.start();
     await this.#orderService.ask('start');
     const sampling = this.#sample();
@@ -151,6 +168,8 @@ class Observation implements RunProgress {
     watcher.onStep('waiting for the outbox to be empty');
     await this.#outboxEmpty(signal);
     this.#take(await this.#orderService.ask<ServiceReport>('report'));
+    // Before its metrics are gone.
+    const alerts = await this.#options.operations?.alerts(began);
     await this.#orderService.kill();
     watcher.onStep('reading the books: PostgreSQL, reservations, both topics to their end');
     const written = await this.#environment.written();
@@ -164,7 +183,19 @@ class Observation implements RunProgress {
       service: this.#service,
       outside: this.#outside,
       ledger: ledgerOf(plannedOrders(scenario), this.outcomes, written, this.service?.kept ?? 0),
+      alerts,
     };
+  }
+
+  /** Lets those who run the service see it. */
+  async #operate(): Promise<void> {
+    const { operations, watcher, scenario } = this.#options;
+    if (operations === undefined) return;
+    const { reports, eventLog } = operations;
+    const port = await this.#orderService.ask<number>({ type: 'operate', reports, eventLog });
+    const address = `127.0.0.1:${port}`;
+    watcher.onStep(`the order service has /metrics, /livez and /readyz at http://${address}`);
+    await operations.watch(address, scenario.kafka, (message) => watcher.onStep(message));
   }
 
   async close(): Promise<void> {
@@ -179,14 +210,16 @@ class Observation implements RunProgress {
     this.lifted = phase.fault === undefined;
     const start = this.now;
     const since = performance.now();
+    const wallStart = Date.now();
     if (phase.fault !== undefined) await this.#environment.inflict(phase.fault);
     await wait(phase.lift - this.now, signal);
     if (phase.fault !== undefined) await this.#lift(phase, phase.fault);
     const lifted = this.now;
     const outage = performance.now() - since;
+    const wall = { start: wallStart, lifted: Date.now() };
     this.lifted = true;
     await wait(phase.end - this.now, signal);
-    const observed = { phase, start, lifted, outage, end: this.now };
+    const observed = { phase, start, lifted, outage, wall, end: this.now };
     this.#phases.push(observed);
     watcher.onPhase(observed, this);
   }

@@ -121,13 +121,21 @@ async function poorPath(): Promise<string> {
   return folder;
 }
 
-it('shows the rest where no broker can be had, and says so', async () => {
+it('shows the rest where neither brokers nor a Prometheus can be had, and says so', async () => {
   const folder = await poorPath();
   const report = join(folder, 'report.html');
   const { JAVA_HOME: _java, ...rest } = process.env;
   try {
     const { stdout } = await run(process.execPath, [main, '--short', '--report', report], {
-      env: { ...rest, PATH: folder, CI: 'true', NO_COLOR: '1', FORCE_COLOR: undefined },
+      env: {
+        ...rest,
+        PATH: folder,
+        // Nothing that was fetched before, either.
+        RESIL_CACHE: join(folder, 'cache'),
+        CI: 'true',
+        NO_COLOR: '1',
+        FORCE_COLOR: undefined,
+      },
     });
     const notShown = "NOT SHOWN: Kafka. Apache Kafka can't be started: there is no Java";
     // When it is found out, and at the end.
@@ -136,7 +144,15 @@ it('shows the rest where no broker can be had, and says so', async () => {
     expect(stdout).toContain('✔ Every acknowledged order has its stock reserved exactly once');
     expect(stdout).toContain('inventory killed');
     expect(stdout).not.toMatch(/broker killed|messages in Kafka/);
-    expect(await readFile(report, 'utf8')).toContain('NOT SHOWN: Kafka');
+    const noAlerts = "NOT SHOWN: alerts. Prometheus can't be started: there is no apt-get";
+    expect(stdout.split(noAlerts)).toHaveLength(3);
+    expect(stdout).toContain(
+      'Live dashboard of the protected run, while it lasts: http://127.0.0.1:',
+    );
+    const html = await readFile(report, 'utf8');
+    expect(html).toContain('NOT SHOWN: Kafka');
+    expect(html).toContain('NOT SHOWN: alerts');
+    expect(await readFile(join(folder, 'ops', 'alerts.yml'), 'utf8')).toContain('ResilCircuitOpen');
   } finally {
     await rm(folder, { recursive: true });
   }

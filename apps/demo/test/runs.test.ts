@@ -1,14 +1,22 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeWithKafka, type KafkaCluster, kafkaMissing, startKafka } from '@resil/testbed';
+import type { DashboardSnapshot } from '@resil/dashboard';
+import {
+  describeWithKafka,
+  type KafkaCluster,
+  kafkaMissing,
+  prometheusMissing,
+  startKafka,
+} from '@resil/testbed';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ledgerClaims, type Measured } from '../src/claims.js';
 import { curvesOf } from '../src/curves.js';
 import { figuresOf } from '../src/figures.js';
 import { ledgerOf } from '../src/ledger.js';
+import { Operations } from '../src/operations.js';
 import { writeReport } from '../src/report.js';
-import { run } from '../src/run.js';
+import { type RunOperations, run } from '../src/run.js';
 import { plannedOrders, scenario } from '../src/scenario.js';
 import { figuresTable, ledgerLines } from '../src/table.js';
 
@@ -25,12 +33,17 @@ describeWithKafka({ describe, it }, missing, 'the demo with Kafka', () => {
 
 type Run = Measured & { readonly titles: string[] };
 
-async function measure(isProtected: boolean, cluster: KafkaCluster | undefined): Promise<Run> {
+async function measure(
+  isProtected: boolean,
+  cluster: KafkaCluster | undefined,
+  operations?: RunOperations,
+): Promise<Run> {
   const titles: string[] = [];
   const record = await run({
     protected: isProtected,
     scenario: short,
     cluster,
+    operations,
     signal: new AbortController().signal,
     watcher: {
       onStep() {},
@@ -131,6 +144,108 @@ describe.each([false, true])(
   },
 );
 
+describe('those who run the protected service', () => {
+  const withoutKafka = scenario({ short: true, seed: 7, kafka: false });
+  const answers = new Map<string, { status: number; text: string }>();
+  let folder: string;
+  let operations: Operations;
+  let snapshot: DashboardSnapshot | undefined;
+  let record: Measured['record'];
+
+  /** Looks at everything at the end of the run, while the order service is there. */
+  function looking(): RunOperations {
+    let service = '';
+    return {
+      reports: operations.reports,
+      eventLog: operations.eventLog,
+      watch: (address, kafka, onStep) => {
+        service = address;
+        return operations.watch(address, kafka, onStep);
+      },
+      alerts: async (since) => {
+        for (const path of ['/metrics', '/livez', '/readyz', '/elsewhere']) {
+          const answer = await fetch(`http://${service}${path}`);
+          answers.set(path, { status: answer.status, text: await answer.text() });
+        }
+        const answer = await fetch(`${operations.url}snapshot`);
+        snapshot = (await answer.json()) as DashboardSnapshot;
+        return operations.alerts(since);
+      },
+    };
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'resil-demo-ops-'));
+    operations = await Operations.start(folder);
+    record = await run({
+      protected: true,
+      scenario: withoutKafka,
+      cluster: undefined,
+      operations: looking(),
+      signal: new AbortController().signal,
+      watcher: { onStep() {}, onProgress() {}, onPhase() {} },
+    });
+  }, 400_000);
+  afterAll(async () => {
+    await operations?.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('have its metrics and probes', () => {
+    expect(answers.get('/metrics')?.text).toContain('resil_circuit_state{resil_pipeline="prices"');
+    const statuses = [...answers].map(([path, { status }]) => [path, status]);
+    expect(statuses).toEqual([
+      ['/metrics', 200],
+      ['/livez', 200],
+      ['/readyz', 200],
+      ['/elsewhere', 404],
+    ]);
+  });
+
+  it('see it on the dashboard', () => {
+    const shown = snapshot?.processes.find(({ name }) => name === 'order service');
+    expect(shown).toMatchObject({ control: false });
+    const names = snapshot?.pipelines
+      .filter(({ process, kind }) => process === shown?.id && kind !== 'key')
+      .map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['prices', 'inventory', 'orders']));
+  });
+
+  it('have alerts where there is a Prometheus', async () => {
+    if ((await prometheusMissing()) === undefined) {
+      expect(operations.missing).toBeUndefined();
+      expect(record.alerts).toBeInstanceOf(Array);
+    } else {
+      expect(operations.missing).toContain("Prometheus can't be started");
+      expect(record.alerts).toBeUndefined();
+    }
+  });
+
+  it('have an operations kit, with a post-mortem of the run and nothing secret', async () => {
+    const { files, rules } = await operations.writeKit();
+    const onDisk = await readdir(folder, { recursive: true, withFileTypes: true });
+    const written = onDisk.filter((entry) => entry.isFile());
+    expect(written).toHaveLength(files.length + 1);
+    const texts = new Map<string, string>();
+    for (const name of [...files, 'events.ndjson']) {
+      texts.set(name, await readFile(join(folder, name), 'utf8'));
+    }
+    expect([...texts.keys()].filter((name) => name.startsWith('runbooks/'))).toEqual([
+      'runbooks/prices.md',
+      'runbooks/inventory.md',
+      'runbooks/orders.md',
+    ]);
+    expect(texts.get('alerts.yml')).toContain('for: 30s');
+    expect(texts.get('alerts-of-the-demo.yml')).toContain('for: 1500ms');
+    expect(texts.get('runbooks/inventory.md')).toContain('1. team warehouse, who runs it');
+    const postMortem = texts.get('post-mortem.md') ?? '';
+    expect(postMortem).toMatch(/\| prices[^|]*\| [1-9]\d* \|/);
+    expect(postMortem).not.toContain('No event log was given');
+    expect(rules).toMatch(/promtool takes the rules|were not checked/);
+    for (const [name, text] of texts) expect(text, name).not.toContain(operations.reports.token);
+  });
+});
+
 const circuitNames = ['prices', 'inventory', 'orders', ...(short.kafka ? ['events'] : [])];
 
 describe('the report', () => {
@@ -147,7 +262,7 @@ describe('the report', () => {
       unprotected: measured,
       guarded: measured,
       claims: [{ text: '1 < 2', held: true, measured: 'yes' }],
-      kafkaMissing: 'there is no <java>',
+      missing: ['NOT SHOWN: Kafka. there is no <java>'],
       machine: 'a machine',
     });
     const html = await readFile(file, 'utf8');
@@ -177,6 +292,7 @@ async function emptyRun(): Promise<Pick<Measured, 'record'>> {
         start: phase.start,
         lifted: phase.lift,
         outage: phase.duration,
+        wall: { start: phase.start, lifted: phase.lift },
         end: phase.end,
       })),
       outcomes: plannedOrders(short).map(() => undefined),
@@ -185,6 +301,7 @@ async function emptyRun(): Promise<Pick<Measured, 'record'>> {
       service: [],
       outside: [],
       ledger: ledgerOf([], [], { orders: [], reservations: [], events: undefined }, 0),
+      alerts: undefined,
     },
   };
 }
