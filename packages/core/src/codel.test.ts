@@ -41,7 +41,37 @@ describe('codel', () => {
     for (let now = 501; now < 750; now++) if (take(codel, now, 50) > 0) drops.push(now);
     // After an interval the first, then not a whole interval to the second.
     expect(drops[0]).toBe(601);
-    expect((drops[1] as number) - 601).toBeLessThan(60);
+    // Of the seven drops before, six came after the first: the next is 100 / √6 away.
+    expect((drops[1] as number) - 601).toBe(41);
+  });
+
+  it('has forgotten its drops after 16 intervals', () => {
+    const codel = new CoDel(5, 100);
+    for (let now = 0; now < 500; now++) take(codel, now, 50);
+    take(codel, 500, 1);
+    const drops: number[] = [];
+    for (let now = 3_000; now < 3_300; now++) if (take(codel, now, 50) > 0) drops.push(now);
+    expect(drops).toEqual([3_100, 3_200, 3_271]);
+  });
+
+  it('takes the target and the next drop as reached at their very time', () => {
+    const codel = new CoDel(5, 100);
+    expect([0, 99, 100, 199, 200].map((now) => take(codel, now, 5))).toEqual([0, 0, 1, 0, 1]);
+  });
+
+  it('makes up for drops that nobody came for, until one has not waited too long', () => {
+    const codel = new CoDel(5, 100);
+    for (const now of [0, 100]) take(codel, now, 50);
+    const waits = [50, 50, 1, 50];
+    let dropped = 0;
+    codel.next(
+      600,
+      () => waits.shift(),
+      () => dropped++,
+    );
+    expect(dropped).toBe(2);
+    expect(waits).toEqual([50]);
+    expect(take(codel, 601, 50)).toBe(0);
   });
 
   it('does not drop from an empty queue', () => {

@@ -52,6 +52,7 @@ describe('endpoint choice', () => {
     expect(leastLoadedOfTwo(candidates, 0, () => 0).name).toBe('a');
     expect(leastLoadedOfTwo(candidates, 0, () => 1 - Number.EPSILON).name).toBe('c');
     expect(leastLoadedOfTwo(candidates, 0, () => 1).name).toBe('c');
+    expect(leastLoadedOfTwo(candidates.slice(0, 2), 0, () => 0.5).name).toBe('b');
   });
 
   it.each([

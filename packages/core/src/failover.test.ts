@@ -134,6 +134,19 @@ describe('failover', () => {
       }
       expect(reported).toEqual(['rank', 'rank', 'rank', 'rank']);
     });
+
+    it('told as anything but a number are reported by what was told', async () => {
+      const reported: string[] = [];
+      const end = reportErrorsTo((error) => reported.push((error as Error).message));
+      try {
+        const rank = ({ name }: { name: string }): never => (name === 'a' ? '7' : 1) as never;
+        const { calls } = benchOf({ endpoints: inOrder('a', 'b'), rank });
+        await expect(calls.execute(service().operation)).resolves.toBe('a');
+      } finally {
+        end();
+      }
+      expect(reported).toEqual(['rank gave 7 instead of a number']);
+    });
   });
 
   describe('attempts of one call', () => {
@@ -482,6 +495,46 @@ describe('failover', () => {
     });
   });
 
+  it('goes on neither with an error of an own layer that is no refusal, nor reports a moveOn that is not there', async () => {
+    const reported = vi.fn();
+    const end = reportErrorsTo(reported);
+    try {
+      const broken = {
+        name: 'broken',
+        enter: () => {
+          throw down;
+        },
+        leave: () => {},
+      };
+      const { calls } = benchOf({ endpoints: inOrder('a', 'b'), layers: () => [broken] });
+      const { operation, seen } = service();
+      await expect(calls.execute(operation)).rejects.toBe(down);
+      expect(seen).toEqual([]);
+      const plain = benchOf({ endpoints: inOrder('a', 'b') });
+      await expect(plain.calls.execute(service('a').operation)).rejects.toBe(down);
+    } finally {
+      end();
+    }
+    expect(reported).not.toHaveBeenCalled();
+  });
+
+  it('refuses layers that are no list', () => {
+    expect(() => failover({ endpoints: ['a'], layers: () => bulkhead() as never })).toThrow(
+      'failover: result of layers must be a list',
+    );
+  });
+
+  it('without health checks has nothing to end', async () => {
+    const layer = failover({ endpoints: ['a'] });
+    const calls = pipeline({ clock }, layer);
+    calls.close();
+    layer.close();
+    await expect(calls.execute(async () => 1)).resolves.toBe(1);
+    expect(layer.describe().options).toMatchObject({ healthCheck: false });
+    const checked = failover({ endpoints: ['a'], healthCheck: { check: () => true } });
+    expect(checked.describe().options).toMatchObject({ healthCheck: true });
+  });
+
   describe('pinned', () => {
     it('sends calls to its endpoint whatever is known of it, and what comes of them counts', async () => {
       const layer = failover({
@@ -605,6 +658,36 @@ describe('failover', () => {
       expect(recorder.of('failover.recovered')).toMatchObject([{ available: 4 }]);
     });
 
+    it('is no matter of calls that may go nowhere', async () => {
+      const { layer, calls } = benchOf({ endpoints: ['a'], rank: () => Infinity });
+      const recorder = recordEvents(layer);
+      await calls.execute(async () => {}).catch(() => {});
+      expect(recorder.events).toEqual([]);
+      expect(layer.describe().state).toMatchObject({ panicking: false });
+    });
+
+    it('is remembered for a thousand sets of endpoints', async () => {
+      const endpoints = Array.from({ length: 11 }, (_, index) => `${index}`);
+      const { layer, calls } = benchOf({
+        endpoints,
+        healthCheck: { check: () => false, unhealthyThreshold: 1 },
+        rank: ({ name }, call) => ((Number(call.name) >> Number(name)) & 1 ? 0 : Infinity),
+      });
+      const go = (set: number) => calls.execute(async () => {}, { name: `${set}` });
+      await go(1);
+      await clock.advance(10_000);
+      const recorder = recordEvents(layer);
+      for (let set = 1; set <= 1_000; set++) await go(set);
+      await go(1);
+      expect(recorder.of('failover.panicked')).toHaveLength(1_000);
+      await go(1_001);
+      await go(2);
+      expect(recorder.of('failover.panicked')).toHaveLength(1_001);
+      await go(1);
+      expect(recorder.of('failover.panicked')).toHaveLength(1_002);
+      layer.close();
+    });
+
     it('of calls that may go to some endpoints says nothing of calls that may go to others', async () => {
       const { layer, calls } = benchOf({
         endpoints: ['a', 'b'],
@@ -675,7 +758,10 @@ describe('failover', () => {
         ['endpoint.unhealthy', 1_000],
         ['endpoint.healthy', 3_000],
       ]);
-      expect(recorder.of('endpoint.unhealthy')[0]?.error).toBe(down);
+      expect(recorder.of('endpoint.unhealthy')[0]).toMatchObject({
+        error: down,
+        pipeline: 'calls',
+      });
       layer.close();
     });
 

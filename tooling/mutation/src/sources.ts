@@ -38,7 +38,8 @@ export function mutatedFiles(): string[] {
 /** Test files that run for a mutated file, relative to the core's folder; its own come first. */
 export function testsOf(file: string): string[] {
   const own = file.replace(/(?:-options)?\.ts$/, '');
-  const takesOptions = fs.readFileSync(path.join(core, 'src', file), 'utf8').includes('OptionRule');
+  const source = fs.readFileSync(path.join(core, 'src', file), 'utf8');
+  const takesOptions = /OptionRule|checkOptions/.test(source);
   return ['src', 'test']
     .flatMap((folder) =>
       fs
