@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { isInSample } from './in-sample.js';
 import { percentOf, sumOf, tableOf } from './results.js';
 import { mutatedFiles, testsOf } from './sources.js';
 
@@ -10,6 +11,18 @@ describe('results', () => {
     expect(percentOf(retry)).toBe(90);
     expect(percentOf(sumOf([retry, backoff]))).toBeCloseTo(93.33, 2);
     expect(tableOf([retry, backoff])).toMatch(/all +│ +93\.3 │ +27 │ +1 │ +1 │ +1/);
+  });
+
+  it('takes the same share of all spots each time', () => {
+    const spots = Array.from({ length: 4_000 }, (_, line) => ({
+      location: { start: { line, column: line % 7 } },
+      replacement: 'true',
+    }));
+    const chosen = spots.filter((spot) => isInSample('src/retry.ts', spot, 0.1));
+    expect(chosen.length / spots.length).toBeCloseTo(0.1, 1);
+    expect(chosen.every((spot) => isInSample('/elsewhere/retry.ts', spot, 0.1))).toBe(true);
+    expect(chosen.every((spot) => isInSample('src/retry.ts', spot, 0.2))).toBe(true);
+    expect(spots.every((spot) => isInSample('src/retry.ts', spot, 1))).toBe(true);
   });
 
   it('mutates what holds code, and runs the tests of a file before the others', () => {

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
 import Table from 'cli-table3';
+import { isInSample, type Spot } from './in-sample.js';
 import { core } from './sources.js';
 
 /** Where reports are kept; outside version control. */
@@ -12,7 +13,7 @@ export const folder: string = path.resolve(
   process.env.RESIL_MUTATION_REPORTS ?? path.join(core, '../../tooling/mutation/.mutation'),
 );
 
-interface Mutant {
+interface Mutant extends Spot {
   readonly status: string;
 }
 
@@ -66,20 +67,27 @@ export function mark(file: string, marks: readonly string[]): void {
   fs.writeFileSync(`${reportPath(file)}.marks`, JSON.stringify(marks));
 }
 
-/** Counts a report of one file. */
+/** Counts the report of one file. */
 export function scoreOf(file: string): Score {
-  const { files } = JSON.parse(fs.readFileSync(reportPath(file), 'utf8')) as Report;
-  const statuses = Object.values(files).flatMap(({ mutants }) =>
-    mutants.map(({ status }) => status),
-  );
-  const count = (status: string): number => statuses.filter((other) => other === status).length;
-  return {
-    name: file,
-    killed: count('Killed'),
-    hanging: count('Timeout'),
-    survived: count('Survived'),
-    uncovered: count('NoCoverage'),
-  };
+  return { ...sumOf(scoresOf(file)), name: file };
+}
+
+/** Counts a report, file by file. Mutants that are not in the sample count for nothing. */
+export function scoresOf(report: string, sampleRatio = 1): Score[] {
+  const { files } = JSON.parse(fs.readFileSync(reportPath(report), 'utf8')) as Report;
+  return Object.entries(files).map(([name, { mutants }]) => {
+    const chosen = mutants.filter((mutant) => isInSample(name, mutant, sampleRatio));
+    // Which of the covered ones are in it was decided where they were run.
+    const count = (wanted: string): number =>
+      (wanted === 'NoCoverage' ? chosen : mutants).filter(({ status }) => status === wanted).length;
+    return {
+      name: path.basename(name),
+      killed: count('Killed'),
+      hanging: count('Timeout'),
+      survived: count('Survived'),
+      uncovered: count('NoCoverage'),
+    };
+  });
 }
 
 export function sumOf(scores: readonly Score[]): Score {

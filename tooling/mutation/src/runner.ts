@@ -13,6 +13,7 @@ import {
   TestStatus,
 } from '@stryker-mutator/api/test-runner';
 import { bundle } from './bundle.js';
+import { isInSample } from './in-sample.js';
 import type { RunEnd } from './protocol.js';
 import { Tests } from './tests.js';
 
@@ -25,12 +26,14 @@ const limitFactor = 3;
 class CoreRunner implements TestRunner {
   static readonly inject = tokens(commonTokens.options);
   readonly #testFiles: readonly string[];
+  readonly #sampleRatio: number;
   /** By test, how long it took without a mutant, in ms. */
   readonly #durations = new Map<string, number>();
   #tests = new Tests('');
 
   constructor(options: StrykerOptions) {
     this.#testFiles = options.suite as string[];
+    this.#sampleRatio = (options.sampleRatio as number | undefined) ?? 1;
   }
 
   capabilities(): TestRunnerCapabilities {
@@ -66,6 +69,10 @@ class CoreRunner implements TestRunner {
   }
 
   async mutantRun(options: MutantRunOptions): Promise<MutantRunResult> {
+    const { activeMutant: mutant } = options;
+    if (!isInSample(mutant.fileName, mutant, this.#sampleRatio)) {
+      return { status: MutantRunStatus.Error, errorMessage: 'not in the sample' };
+    }
     const { fresh } = this.#tests;
     const result = await this.#mutantRun(options);
     if (result.status !== MutantRunStatus.Killed || fresh) return result;
