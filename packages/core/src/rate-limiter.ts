@@ -1,15 +1,13 @@
 /**
  * Rate limiter: so many calls in an interval, the rest waits its turn or is refused.
  *
- *   a call may go at `turn`; it moves turn to max(now - tolerance, turn) + pace
  *   pace = interval / maxCalls, tolerance = (burstSize - 1) × pace
  *
- * The Generic Cell Rate Algorithm (ITU-T I.371) with `turn` for its theoretical arrival time less the
- * tolerance, which is a token bucket of `burstSize` tokens without the tokens: smooth with a
- * `burstSize` of 1, when two calls are never closer than one pace, and bursty above. There is no
- * window that begins anew, so nowhere to fit two bursts in. Calls wait first come, first served; each
- * knows when it comes how long its turn is away, so that one that would wait in vain is refused at
- * once. Those who wait are let go by a timer up to its grain late, but the next turn counts from the
+ * The Generic Cell Rate Algorithm (see turns.ts), which is a token bucket of `burstSize` tokens without
+ * the tokens: smooth with a `burstSize` of 1, when two calls are never closer than one pace, and bursty
+ * above. There is no window that begins anew, so nowhere to fit two bursts in. Calls wait first come,
+ * first served; each knows when it comes how long its turn is away, so that one that would wait in vain
+ * is refused at once. Those who wait are let go by a timer up to its grain late, but the next turn counts from the
  * turn and not from the timer: no rate is lost, and none is made up for a pause longer than that.
  *
  * What the server says slows it down and never speeds it up: `retryAfter` is a pause for everybody,
@@ -34,14 +32,13 @@ import {
   slowestQuota,
 } from './rate-limiter-options.js';
 import { SingleLayer } from './single-layer.js';
+import { Turns } from './turns.js';
 import { checkOptions } from './validate.js';
 import { verdictOf } from './verdict.js';
 import { type Waiter, type WaitOwner, WaitQueue } from './wait-queue.js';
 
 /** Milliseconds that a timer may be late without a loss of rate. */
 const GRAIN = 5;
-/** A turn is reached a nanosecond early, for what adding up fractions loses. */
-const ROUNDING = 1e-6;
 
 /** So many calls in an interval. Shared by all calls that it is to limit together. */
 export class RateLimiter extends SingleLayer implements Guard<undefined> {
@@ -54,6 +51,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   readonly #mark: ObservedMark;
   readonly #pace: number;
   readonly #burstSize: number;
+  readonly #turns: Turns;
   readonly #maxQueueSize: number;
   readonly #queueTimeout: number;
   readonly #maxRetryAfter: number;
@@ -70,12 +68,6 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     observed: 0,
     slowed: 0,
   };
-  /** The turn that was taken last. */
-  #taken = -Infinity;
-  #pausedUntil = -Infinity;
-  /** The pace that a server's quota asked for, and until when. */
-  #slowPace = 0;
-  #slowUntil = -Infinity;
   /** In observe mode, calls whose turn has not come by `#replayedTo`: they would wait. */
   #wouldWait = 0;
   #replayedTo = -Infinity;
@@ -94,6 +86,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     this.#mark = markOf(this.#mode);
     this.#pace = interval / maxCalls;
     this.#burstSize = options.burstSize ?? defaults.burstSize;
+    this.#turns = new Turns(this.#pace, this.#burstSize);
     this.#maxQueueSize = options.maxQueueSize ?? defaults.maxQueueSize;
     this.#queueTimeout = options.queueTimeout ?? defaults.queueTimeout;
     this.#maxRetryAfter = options.maxRetryAfter ?? defaults.maxRetryAfter;
@@ -136,17 +129,14 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   get available(): number {
     const now = this.clock.now();
     this.#replay(now);
-    const turn = this.#turn(now);
-    if (this.#ahead > 0 || turn > now + ROUNDING) return 0;
-    const saved = Math.min(now - turn, this.#tolerance(now));
-    return Math.floor((saved + ROUNDING) / this.#currentPace(now)) + 1;
+    return this.#ahead > 0 ? 0 : this.#turns.available(now);
   }
 
   /** Milliseconds until a call that came at this moment had its turn; 0 if it would not wait. */
   get delay(): number {
     const now = this.clock.now();
     this.#replay(now);
-    return this.#delay(now);
+    return this.#turns.delay(this.#ahead, now);
   }
 
   describe(): LayerDescription {
@@ -160,8 +150,8 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
         waiting: this.waiting,
         available,
         delay,
-        pausedDuration: Math.max(0, this.#pausedUntil - now),
-        pace: this.#currentPace(now),
+        pausedDuration: Math.max(0, this.#turns.pausedUntil - now),
+        pace: this.#turns.paceAt(now),
       },
       counters: { ...this.#counters },
     };
@@ -177,16 +167,16 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     // A timer that is late must not make those who wait later than who comes.
     if (this.#queue.size > 0) this.#release(now);
     else this.#replay(now);
-    const delay = this.#delay(now);
+    const delay = this.#turns.delay(this.#ahead, now);
     if (delay === 0) {
       this.#counters.admitted++;
-      this.#take(now, this.#tolerance(now));
+      this.#turns.take(now, this.#turns.toleranceAt(now));
       return undefined;
     }
     const reason = this.#whyNot(delay, now, call);
     if (this.#mode === 'observe') return this.#observe(call, reason);
     if (this.#queue.closed) return new Refusal(this.#rejectDraining(call));
-    if (reason === 'full') return this.#refuse(call, reason, this.#turn(now) - now);
+    if (reason === 'full') return this.#refuse(call, reason, this.#turns.next(now) - now);
     if (reason === 'queue-timeout') return this.#refuse(call, reason, delay - this.#queueTimeout);
     if (reason === 'deadline') return this.#refuse(call, reason, delay);
     if (call.aborted) throw call.reason;
@@ -220,15 +210,15 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     const duration = Math.min(slowest.duration, this.#maxRetryAfter);
     // Retry-After comes first where both are said.
     if (retryAfter === undefined && pause > 0) this.#pause(pause, now, call);
-    this.#slowPace = Math.min(pace, this.#maxRetryAfter);
-    this.#slowUntil = pace > 0 ? now + duration : -Infinity;
+    const slowPace = Math.min(pace, this.#maxRetryAfter);
+    this.#turns.slowUntilTime(pace > 0 ? now + duration : -Infinity, slowPace);
     if (pace > 0) this.#counters.slowed++;
     if (pace > 0 && call?.observed === true) {
       call.emit({
         type: 'rate-limit.slowed',
         strategy: this.name,
         reason: 'quota',
-        delay: this.#slowPace,
+        delay: slowPace,
         duration,
       });
     }
@@ -237,7 +227,7 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
 
   #pause(asked: number, now: number, call: Call | undefined): void {
     const duration = Math.min(asked, this.#maxRetryAfter);
-    this.#pausedUntil = Math.max(this.#pausedUntil, now + duration);
+    this.#turns.pauseUntil(now + duration);
     this.#counters.slowed++;
     if (call?.observed === true) {
       call.emit({
@@ -258,46 +248,6 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
     } catch (error) {
       report(error, 'hint');
     }
-  }
-
-  #isSlow(now: number): boolean {
-    return now < this.#slowUntil;
-  }
-
-  #currentPace(now: number): number {
-    return this.#isSlow(now) ? this.#slowPace : this.#pace;
-  }
-
-  #tolerance(now: number): number {
-    return this.#isSlow(now) ? 0 : (this.#burstSize - 1) * this.#pace;
-  }
-
-  /** When the next call may go. */
-  #turn(now: number): number {
-    return Math.max(this.#taken + this.#currentPace(now), this.#pausedUntil);
-  }
-
-  /** Milliseconds until who comes now has its turn, after those who wait. */
-  #delay(now: number): number {
-    const turn = this.#turnAfter(this.#ahead, now);
-    return turn <= now + ROUNDING ? 0 : turn - now;
-  }
-
-  /** When the call after so many others may go. */
-  #turnAfter(others: number, now: number): number {
-    const first = this.#turn(now);
-    if (!this.#isSlow(now)) return first + others * this.#pace;
-    const slow = Math.floor((this.#slowUntil - first) / this.#slowPace);
-    if (others <= slow) return first + others * this.#slowPace;
-    // The first turn after the slow time counts from the last one in it, at our own pace.
-    const last = slow < 0 ? this.#taken : first + slow * this.#slowPace;
-    const next = Math.max(this.#slowUntil, this.#pausedUntil, last + this.#pace);
-    return next + (others - Math.max(slow, -1) - 1) * this.#pace;
-  }
-
-  /** Takes the turn. What was not used of the rate counts for no longer than `tolerance`. */
-  #take(now: number, tolerance: number): void {
-    this.#taken = Math.max(this.#turn(now), now - tolerance);
   }
 
   /** Calls that go before one that comes now. */
@@ -330,11 +280,12 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   /** Gives those who would wait the turns that have come since. */
   #replay(now: number): void {
     if (this.#mode === 'enforce') return;
+    const turns = this.#turns;
     while (this.#wouldWait > 0) {
-      const turn = this.#turnAfter(0, this.#replayedTo);
-      if (turn > now + ROUNDING) break;
+      const turn = turns.after(0, this.#replayedTo);
+      if (!turns.isReached(turn, now)) break;
       const at = Math.max(turn, this.#replayedTo);
-      this.#take(at, this.#tolerance(at));
+      turns.take(at, turns.toleranceAt(at));
       this.#replayedTo = at;
       this.#wouldWait--;
     }
@@ -375,14 +326,15 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
 
   /** Lets go whose turn it is. */
   #release(now: number): void {
+    const turns = this.#turns;
     // Those who waited for the end of a slow time have missed nothing in it.
-    const grain = this.#isSlow(now) ? GRAIN : Math.min(GRAIN, now - this.#slowUntil);
+    const grain = turns.isSlow(now) ? GRAIN : Math.min(GRAIN, now - turns.slowUntil);
     for (
       let first = this.#queue.first;
-      first !== undefined && this.#turn(now) <= now + ROUNDING;
+      first !== undefined && turns.isReached(turns.next(now), now);
       first = this.#queue.first
     ) {
-      this.#take(now, Math.max(this.#tolerance(now), grain));
+      turns.take(now, Math.max(turns.toleranceAt(now), grain));
       this.#counters.admitted++;
       this.#queue.grant(first, undefined);
     }
@@ -393,8 +345,8 @@ export class RateLimiter extends SingleLayer implements Guard<undefined> {
   #rearm(now: number): void {
     this.#rest();
     if (this.#queue.size === 0) return;
-    const turn = this.#turn(now);
-    const at = this.#isSlow(now) ? Math.min(turn, this.#slowUntil) : turn;
+    const turn = this.#turns.next(now);
+    const at = this.#turns.isSlow(now) ? Math.min(turn, this.#turns.slowUntil) : turn;
     if (this.#alarm.wheelSlot !== NOT_PENDING) {
       if (this.#alarm.deadline === at) return;
       deadlinesOf(this.clock).remove(this.#alarm);
