@@ -158,6 +158,12 @@ const mongo: Recognise = (value) => {
   return { ...unknownFacts, library: 'mongodb', protected: false };
 };
 
+const mysql: Recognise = (value) => {
+  const functions = [value.query, value.execute, value.getConnection];
+  if (!functions.every((one) => typeof one === 'function')) return undefined;
+  return { ...unknownFacts, library: 'mysql2', protected: false };
+};
+
 const undici: Recognise = (value) => {
   const { dispatch, request, close, destroy } = value;
   const functions = [dispatch, request, close, destroy].every((one) => typeof one === 'function');
@@ -220,6 +226,7 @@ const KINDS: readonly Recognise[] = [
   got,
   aws,
   mongo,
+  mysql,
   redis,
   undici,
   sdk,

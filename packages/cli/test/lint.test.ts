@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BadInputError, type Finding, type Inspection, lint, type Settings } from '../src/index.js';
+import { sameLibrary } from '../src/lint/client-libraries.js';
 import { Modules } from './modules.js';
 
 const modules = new Modules();
@@ -197,6 +198,22 @@ describe('lint', () => {
       expect(others).toEqual([]);
       expect(found).toMatchObject({ place: 'pg', figures: { files: 1 } });
       expect(found?.why).toMatch(/inner.db\.mjs/);
+    });
+
+    it('knows the client of an SDK and the import of its package for one library', async () => {
+      const service = await modules.inspect(`
+        import { pipeline, timeout } from '@resil/core';
+        class SQSClient { config = { maxAttempts: async () => 3 }; middlewareStack = {}; send() {} }
+        export const queue = new SQSClient();
+        const dependency = { client: '@aws-sdk/client-sqs' };
+        export const calls = pipeline({ name: 'queue', dependency }, timeout());
+      `);
+      const imports = [{ name: '@aws-sdk/client-sqs', files: ['queue.mjs'] }];
+      expect(only('hidden-dependency', [{ ...service, imports }])).toEqual([]);
+      const bare = { ...service, imports, pipelines: [] };
+      expect(shown(only('hidden-dependency', [bare]))).toEqual(['hidden-dependency@queue']);
+      expect(sameLibrary('pg', 'pg-promise')).toBe(false);
+      expect(sameLibrary('OpenAI', 'openai')).toBe(true);
     });
 
     it('takes a pipeline of one’s own for the client that it names, and for no other', async () => {

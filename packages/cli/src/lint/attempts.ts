@@ -2,6 +2,7 @@
 import { countText, durationText } from '../duration-text.js';
 import type { InspectedPipeline, Inspection } from '../inspection.js';
 import type { CallPath, Landscape } from '../landscape.js';
+import { sameLibrary } from './client-libraries.js';
 import {
   figure,
   has,
@@ -187,7 +188,10 @@ const repeatedByClients: Rule['check'] = ({ services }) =>
       const told = client.protected && repeatedBy !== 'axios-retry';
       if (attempts === null || attempts < 2 || repeatedBy === null || told) return [];
       const before = service.pipelines.filter(
-        ({ dependency }) => dependency.client === library && dependency.innerAttempts === null,
+        ({ dependency }) =>
+          dependency.client !== null &&
+          sameLibrary(dependency.client, library) &&
+          dependency.innerAttempts === null,
       );
       const pipeline = client.protected
         ? service.pipelines.find(({ dependency }) => dependency.target === client.target)

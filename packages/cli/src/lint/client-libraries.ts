@@ -57,3 +57,15 @@ const FAMILIES = [/^@aws-sdk\/client-/, /^@google-cloud\//, /^@azure\//];
 export function isClientLibrary(name: string): boolean {
   return LIBRARIES.has(name) || FAMILIES.some((family) => family.test(name));
 }
+
+/**
+ * Whether two names are those of one library: an SDK's client tells its class (`SQSClient`), an import the
+ * package (`@aws-sdk/client-sqs`).
+ */
+export function sameLibrary(a: string, b: string): boolean {
+  return a === b || bareName(a) === bareName(b);
+}
+
+function bareName(library: string): string {
+  return library.toLowerCase().replace(/aws-sdk|client|[^a-z\d]/g, '');
+}

@@ -1,6 +1,6 @@
 /** Rules about what is protected at all, and by what. */
 import type { FoundClient, InspectedPipeline, Inspection } from '../inspection.js';
-import { adapterOf, isClientLibrary } from './client-libraries.js';
+import { adapterOf, isClientLibrary, sameLibrary } from './client-libraries.js';
 import { has, layersOf } from './layers.js';
 import { type FindingOf, perPipeline, type Rule } from './rule.js';
 
@@ -32,7 +32,8 @@ function isCovered(client: FoundClient, { pipelines, clients }: Inspection): boo
   const wrapped = clients.filter((one) => one.protected && one.library === client.library);
   const own = pipelines.filter(
     ({ dependency }) =>
-      dependency.client === client.library &&
+      dependency.client !== null &&
+      sameLibrary(dependency.client, client.library) &&
       !wrapped.some(({ target }) => target !== null && target === dependency.target),
   );
   return own.some(
@@ -58,9 +59,9 @@ function ofClient({ library, path, target }: FoundClient, service: Inspection): 
 /** Libraries that are imported, and that no pipeline and no exported client is known of. */
 function ofImports(service: Inspection, told: ReadonlySet<string>): FindingOf[] {
   const { imports, pipelines } = service;
-  const known = new Set(pipelines.map(({ dependency }) => dependency.client));
+  const known = [...told, ...pipelines.flatMap(({ dependency }) => dependency.client ?? [])];
   return imports
-    .filter(({ name }) => isClientLibrary(name) && !known.has(name) && !told.has(name))
+    .filter(({ name }) => isClientLibrary(name) && !known.some((one) => sameLibrary(one, name)))
     .map(({ name, files }) => ({
       service: service.service,
       place: name,
