@@ -27,6 +27,20 @@ function occupy(calls: Pipeline, count: number): Deferred<void>[] {
 }
 
 describe('bulkhead', () => {
+  it('tells how long a call has waited, whenever it came', async () => {
+    await clock.advance(1_000);
+    const layer = bulkhead({ maxConcurrentCalls: 1, maxQueueSize: 1 });
+    const calls = pipeline({ clock }, layer);
+    const recorder = recordEvents(calls);
+    const held = deferred();
+    const first = calls.execute(() => held.promise);
+    const second = calls.execute(() => 1);
+    await clock.advance(300);
+    held.resolve();
+    await Promise.all([first, second]);
+    expect(recorder.of('bulkhead.dequeued')).toMatchObject([{ duration: 300, at: 1_300 }]);
+  });
+
   it('gives an instance of its class', () => {
     expect(bulkhead()).toBeInstanceOf(Bulkhead);
     expect([bulkhead().name, bulkhead({ name: 'db' }).name]).toEqual(['bulkhead', 'db']);

@@ -518,6 +518,13 @@ describe('failover', () => {
     expect(reported).not.toHaveBeenCalled();
   });
 
+  it('names endpoints by their place, where the target is no text', () => {
+    const { endpoints } = failover({
+      endpoints: [{ target: 1 }, { target: 2, name: 'two' }, { target: 3 }],
+    });
+    expect(endpoints.map(({ name }) => name)).toEqual(['endpoint 1', 'two', 'endpoint 3']);
+  });
+
   it('refuses layers that are no list', () => {
     expect(() => failover({ endpoints: ['a'], layers: () => bulkhead() as never })).toThrow(
       'failover: result of layers must be a list',
@@ -566,6 +573,20 @@ describe('failover', () => {
       await expect(clock.runUntilSettled(calls.execute(hang))).rejects.toMatchObject({
         code: 'RESIL_TIMEOUT',
       });
+    });
+
+    it('is on the clock of the layers, and its listeners hear them', async () => {
+      const layer = failover({
+        endpoints: ['a'],
+        layers: () => [circuitBreaker({ clock, failureThreshold: 1 })],
+      });
+      const calls = pipeline(layer.pinned('a'));
+      expect(calls.clock).toBe(clock);
+      const recorder = recordEvents(calls);
+      await calls.execute(service('a').operation).catch(() => {});
+      expect(recorder.of('circuit.opened')).toHaveLength(1);
+      const other = timeout({ duration: 1, clock: new VirtualClock() });
+      expect(() => pipeline(other, layer.pinned('a'))).toThrow('clock of layer');
     });
 
     it('refuses a name that is none', () => {

@@ -21,7 +21,7 @@ import { Place, type SlowStart, type Way } from './endpoint-place.js';
 import { isRefusal, NoEndpointError } from './errors.js';
 import { type FailoverOptions, failoverDefaults, failoverRules } from './failover-options.js';
 import type { Stage } from './guarded-run.js';
-import type { Guard, Layer, LayerOwner, Strategy } from './layer.js';
+import type { Guard, Layer, LayerOwner, OwnLayer, Strategy } from './layer.js';
 import { leavesOf } from './layer-kinds.js';
 import type { Classify, Outcome, SettledOutcome } from './outcome.js';
 import { checkLayer } from './pipeline.js';
@@ -145,14 +145,18 @@ export class Failover<Target = string> extends SingleLayer implements Strategy {
     if (place === undefined)
       throw new InvalidOptionError('failover.pinned: name', name, 'must be that of an endpoint');
     const way = keep === undefined ? place.way : place.way.narrow(keep);
-    return {
+    const layer: Strategy & OwnLayer = {
       name: this.name,
+      // A pipeline of its own has their clock, and its listeners hear them.
+      clock: this.clock,
+      within: way.layers,
       run: (call, next) => {
         this.#health.pass(call as CallState);
         const sent = new SentCall(call as CallState, this, place, next as Next);
         return this.#visit(sent, way) as Promise<never>;
       },
     };
+    return layer;
   }
 
   /** Ends the health checks, for good. Calls still work. */

@@ -27,6 +27,15 @@ function failing(times: number) {
 }
 
 describe('retry', () => {
+  it('goes by classify further in as well as outermost', async () => {
+    const classify = vi.fn(() => 'success' as const);
+    const calls = pipeline({ clock, classify }, timeout({ duration: 100 }), retry());
+    await expect(calls.execute(async () => 'done')).resolves.toBe('done');
+    await expect(calls.execute(() => Promise.reject(new Error('known')))).rejects.toThrow('known');
+    expect(classify).toHaveBeenCalledTimes(2);
+    expect(calls.describe().counters).toMatchObject({ succeeded: 1, failed: 1 });
+  });
+
   it('gives an instance of its class', () => {
     expect(retry()).toBeInstanceOf(Retry);
     expect([retry().name, retry({ name: 'again' }).name]).toEqual(['retry', 'again']);

@@ -671,6 +671,16 @@ describe('options', () => {
       'failover.endpoints[0].priority must be a whole number of at least 0, but got 0.5',
     ],
     [
+      'an endpoint with a weight without end',
+      () => failover({ endpoints: [{ target: 'a', weight: Infinity }] }),
+      'failover.endpoints[0].weight must be a number above 0, but got Infinity',
+    ],
+    [
+      'an endpoint with a weight that is no number',
+      () => failover({ endpoints: [{ target: 'a', weight: '2' as never }] }),
+      "failover.endpoints[0].weight must be a number above 0, but got '2'",
+    ],
+    [
       'an endpoint with a bad weight',
       () => failover({ endpoints: [{ target: 'a', weight: 0 }] }),
       'failover.endpoints[0].weight must be a number above 0, but got 0',

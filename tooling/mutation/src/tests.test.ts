@@ -53,6 +53,13 @@ describe('Tests', () => {
     expect(tests.fresh).toBe(true);
   });
 
+  it('waits with a test for a timer that keeps no process alive', async () => {
+    const tests = await testsOf('idles');
+    const end = await tests.run({ bail: true }, endless);
+    expect(end?.tests.map(({ failure }) => failure)).toEqual([undefined]);
+    await tests.end();
+  });
+
   it('gives nothing where a test takes more than its processor time, and goes on with a new thread', async () => {
     const tests = await testsOf('spins', 'passes');
     expect(await tests.run({ bail: true }, 500)).toBeUndefined();

@@ -47,6 +47,17 @@ let errors: string[] = [];
 process.on('uncaughtException', (error) => errors.push(messageOf(error)));
 process.on('unhandledRejection', (error) => errors.push(messageOf(error)));
 
+// What a test waits for may be a timer that is not to keep a process alive: here it does. The time limit of
+// the test itself must not.
+const { setTimeout: schedule } = globalThis;
+Object.assign(globalThis, {
+  setTimeout: (...args: Parameters<typeof schedule>) => {
+    const timer = schedule(...args);
+    if ((args[1] ?? 0) < testTimeout) timer.unref = () => timer;
+    return timer;
+  },
+});
+
 port.on('message', (run: Run) => {
   // From here on only the tests themselves keep the thread alive.
   port.unref();
