@@ -2,7 +2,7 @@ import { VirtualClock } from '@resil/testing';
 import { describe, expect, it, vi } from 'vitest';
 import type { Call } from './call.js';
 import { reportErrorsTo } from './emitter.js';
-import { CircuitIsolatedError, TimeoutError } from './errors.js';
+import { CircuitIsolatedError, HedgeLostError, TimeoutError } from './errors.js';
 import type { Classify, Outcome, Verdict } from './outcome.js';
 import { discard, verdictOf } from './verdict.js';
 
@@ -29,6 +29,64 @@ const FAILURE = { kind: 'failure', repeat: true };
 const IGNORED = { kind: 'ignored', repeat: false };
 
 describe('verdictOf', () => {
+  describe('of a call with parts that run side by side', () => {
+    const raced = { root: { raced: true } } as Partial<Call>;
+    const answered = new HedgeLostError('hedge');
+    const notOurs = Object.assign(new Error('lost'), { code: 'RESIL_HEDGE_LOST' });
+
+    it.each<[string, Outcome, object]>([
+      ['a value', value, { aborted: true, reason: answered }],
+      ['an error', down, { aborted: true, reason: answered }],
+    ])('ignores %s of the part that lost', (_, outcome, state) => {
+      expect(verdictOf(() => 'failure', outcome, callOf({ ...state, ...raced }))).toEqual(IGNORED);
+    });
+
+    it('ignores what classify says of it but for how it is freed', () => {
+      const free = vi.fn();
+      const call = callOf({ aborted: true, reason: answered, ...raced });
+      const classify: Classify = () => ({ kind: 'failure', repeat: true, discard: free });
+      expect(verdictOf(classify, down, call)).toEqual({ ...IGNORED, discard: free });
+    });
+
+    it.each<[string, object]>([
+      ['still runs', { reason: answered }],
+      ['was aborted by a timeout', { aborted: true, reason: new TimeoutError('timeout', 5) }],
+      ['was aborted with an error that only looks like ours', { aborted: true, reason: notOurs }],
+    ])('takes what it is for one that %s', (_, state) => {
+      expect(verdictOf(undefined, value, callOf({ ...state, ...raced }))).toEqual(SUCCESS);
+    });
+
+    it('has lost nothing where no parts ran', () => {
+      const call = callOf({ aborted: true, reason: answered });
+      expect(verdictOf(undefined, value, call)).toEqual(SUCCESS);
+    });
+  });
+
+  it.each([
+    'maybe',
+    'toString',
+    '',
+    7,
+    true,
+    null,
+    undefined,
+    {},
+    { kind: 'maybe' },
+    () => 'failure',
+    Promise.resolve('failure'),
+  ])('reports a classify that gives %o, and goes by the default', (verdict) => {
+    const told: unknown[] = [];
+    const end = reportErrorsTo((error, where) => told.push([String(error), where]));
+    try {
+      expect(verdictOf(() => verdict as never, value, callOf())).toEqual(SUCCESS);
+      expect(verdictOf(() => verdict as never, down, callOf())).toEqual(FAILURE);
+    } finally {
+      end();
+    }
+    const message = `TypeError: classify gave ${String(verdict)} instead of a verdict`;
+    expect(told).toEqual(Array(2).fill([message, 'classify']));
+  });
+
   it.each<[string, Outcome, Partial<Call>, object]>([
     ['a value is a success', value, {}, SUCCESS],
     ['an error is a failure that may be repeated', down, {}, FAILURE],
@@ -77,23 +135,6 @@ describe('verdictOf', () => {
     verdictOf(classify, down, callOf({ cancelled: true }));
     verdictOf(classify, late, callOf({ started: false }));
     expect(classify).toHaveBeenCalledTimes(1);
-  });
-
-  it.each<[string, unknown]>([
-    ['undefined', undefined],
-    ['null', null],
-    ['an unknown kind', 'fine'],
-    ['a name that every object knows', 'toString'],
-    ['true', true],
-    ['a promise', Promise.resolve('failure')],
-    ['an object without a kind', {}],
-  ])('reports %s in place of a verdict and takes the default', (_, verdict) => {
-    const where: string[] = [];
-    const end = reportErrorsTo((_error, place) => where.push(place));
-    expect(verdictOf(() => verdict as never, value, callOf())).toEqual(SUCCESS);
-    expect(verdictOf(() => verdict as never, down, callOf())).toEqual(FAILURE);
-    end();
-    expect(where).toEqual(['classify', 'classify']);
   });
 
   it('reports a classify that throws and takes the default', () => {
