@@ -163,3 +163,42 @@ describe('a listener', () => {
     expect([...heard.keys()].at(-1)).toBeUndefined();
   });
 });
+
+describe('an event with an error', () => {
+  it.each([
+    [Object.assign(new Error('secret'), { code: 'ECONNRESET' }), 'ECONNRESET'],
+    [new TypeError('secret'), 'TypeError'],
+    ['secret', undefined],
+    [null, undefined],
+  ])('of %o can be read and is not printed', async (error, errorType) => {
+    const heard: ResilienceEvent[] = [];
+    const end = observe((event) => heard.push(event));
+    try {
+      await pipeline()
+        .execute(() => Promise.reject(error))
+        .catch(() => {});
+    } finally {
+      end();
+    }
+    const failed = heard.find(({ type }) => type === 'call.failed') as ResilienceEvent & {
+      error: unknown;
+    };
+    expect(failed.error).toBe(error);
+    expect(failed).toHaveProperty('errorType', errorType);
+    expect(Object.keys(failed)).not.toContain('error');
+    expect(JSON.stringify(failed)).not.toContain('secret');
+  });
+
+  it('of a layer that stands in no pipeline is heard by the process', () => {
+    const heard: ResilienceEvent[] = [];
+    const end = observe((event) => heard.push(event));
+    try {
+      circuitBreaker({ name: 'alone' }).isolate();
+    } finally {
+      end();
+    }
+    expect(heard).toMatchObject([
+      { type: 'circuit.isolated', strategy: 'alone', pipeline: undefined, key: undefined },
+    ]);
+  });
+});

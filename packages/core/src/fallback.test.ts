@@ -4,7 +4,7 @@ import { bulkhead } from './bulkhead.js';
 import type { Call } from './call.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import { Fallback, fallback } from './fallback.js';
-import type { Verdict } from './outcome.js';
+import type { Classify, Verdict } from './outcome.js';
 import { pipeline } from './pipeline.js';
 import { timeout } from './timeout.js';
 
@@ -17,6 +17,26 @@ beforeEach(() => {
 });
 
 describe('fallback', () => {
+  it('tells classify how long the call took, and describes that it has one', async () => {
+    const clock = new VirtualClock({ now: 1_000 });
+    const durations: number[] = [];
+    const classify: Classify = ({ ok, duration }) => {
+      durations.push(duration);
+      return ok ? 'success' : 'failure';
+    };
+    const layer = fallback(() => 'instead', { classify });
+    const calls = pipeline({ clock }, layer);
+    const takes = (duration: number, error?: Error) => () =>
+      new Promise((resolve, reject) => {
+        clock.schedule(() => (error === undefined ? resolve('done') : reject(error)), duration);
+      });
+    await expect(clock.runUntilSettled(calls.execute(takes(30)))).resolves.toBe('done');
+    const failing = calls.execute(takes(70, new Error('down')));
+    await expect(clock.runUntilSettled(failing)).resolves.toBe('instead');
+    expect(durations).toEqual([30, 70]);
+    expect(layer.describe().options).toEqual({ classify: 'function' });
+  });
+
   it('gives an instance of its class', () => {
     expect(fallback(() => 1)).toBeInstanceOf(Fallback);
     expect([fallback(() => 1).name, fallback(() => 1, { name: 'last' }).name]).toEqual([
