@@ -18,7 +18,7 @@ const withoutCode: readonly string[] = ['index.ts', 'call.ts', 'events.ts', 'out
  */
 const slow: readonly RegExp[] = [
   /\/properties-/,
-  /\/(?:leaks|contract|throttle|adaptive-limiter)\./,
+  /\/(?:leaks|contract|throttle)\./,
   /\/algorithms\/(?:tail-at-scale|amplification|aws-backoff|backoff-of-others|finagle-budget|concurrency-budget)\./,
   /\/issues\/(?:costs|queues)\./,
 ];
