@@ -146,6 +146,14 @@ describeWithPrometheus(
       );
     });
 
+    it('a circuit is open, though every scrape meets one of its probes', async () => {
+      await fires(
+        'ResilCircuitOpen',
+        [circuit('open', '0x30'), circuit('half-open', '0x5 1x10 0x15')],
+        { '5m': false, '8m': true, '15m': true, '19m': false },
+      );
+    });
+
     it.each([
       [
         'ResilCircuitFlaps',

@@ -38,11 +38,11 @@ function ofCircuits(dependency: ProtectedDependency, expressions: Expressions): 
   const { name, breaker, critical, pipeline } = dependency;
   if (breaker === undefined) return [];
   const { restartDuration } = pipeline.dependency;
-  // A circuit that probes in vain is open for resetTimeout after each of its probes.
-  const look = Math.max(MINUTE, 2 * (breaker.resetTimeout ?? 0));
   const state = (matchers: Matchers): string =>
     expressions.series('circuitState', of(dependency, matchers));
-  const open = `max_over_time(${state({ 'resil.state': 'open' })}[${expressions.duration(look)}])`;
+  // A circuit that probes in vain is half-open as long as its probes take: scrapes may meet nothing else.
+  const notClosed = state({ 'resil.state': ['open', 'half-open'] });
+  const open = `max_over_time(${notClosed}[${expressions.duration(MINUTE)}])`;
   const opened = expressions.series(
     'circuitTransitions',
     of(dependency, { 'resil.state': 'open', 'resil.mode': 'enforce' }),
