@@ -76,7 +76,7 @@ export function statusOf(error: unknown, metadata: Metadata): OwnStatus {
     const { code, details } = error;
     return { code, details, metadata: error.metadata };
   }
-  const { code, details } = error as { code?: unknown; details?: unknown };
+  const { code, details } = (error ?? {}) as { code?: unknown; details?: unknown };
   if (typeof code === 'number' && typeof details === 'string') {
     // A fallback that called another service, and failed as that did.
     return { code, details, metadata, cause: error };

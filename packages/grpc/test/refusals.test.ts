@@ -5,6 +5,7 @@ import {
   bulkhead,
   circuitBreaker,
   failover,
+  fallback,
   type Layer,
   pipeline,
   rateLimiter,
@@ -110,4 +111,23 @@ describe('a timeout', () => {
       cause: { code: 'RESIL_TIMEOUT' },
     });
   });
+});
+
+describe('a fallback', () => {
+  it.each([undefined, null, 'nothing left'])(
+    'that throws %s ends the call with UNKNOWN',
+    async (thrown) => {
+      const client = guardedBy(
+        pipeline(
+          fallback(() => {
+            throw thrown;
+          }),
+          isolated(),
+        ),
+      );
+      const failed = { code: codes.UNKNOWN, details: String(thrown) };
+      expect(await failureOf(getStock(client))).toMatchObject(failed);
+      expect((await endOf(client.listStock({ count: 1 }))).error).toMatchObject(failed);
+    },
+  );
 });
