@@ -98,9 +98,52 @@ describe('fileStore', () => {
     }
   });
 
+  it('keeps a group whole or not at all, whichever of its parts a power cut has lost', async () => {
+    const store = await opened();
+    await store.append([entry('before')], MAX);
+    const { size } = await stat(path);
+    await store.append(
+      ['a', 'b', 'c'].map((value) => entry(value)),
+      MAX,
+    );
+    await store.close();
+    const full = await readFile(path);
+    const part = 8;
+    for (let from = size; from < full.length; from += part) {
+      // As a page that was not written leaves it, between two that were.
+      await writeFile(path, Buffer.from(full).fill(0, from, Math.min(from + part, full.length)));
+      const again = await opened();
+      expect(valuesOf(await again.oldest(10))).toEqual(['before']);
+      await again.append([entry('next')], MAX);
+      expect(valuesOf(await again.oldest(10))).toEqual(['before', 'next']);
+      await again.close();
+    }
+    await writeFile(path, full);
+    const whole = await opened();
+    expect(valuesOf(await whole.oldest(10))).toEqual(['before', 'a', 'b', 'c']);
+    await whole.remove(await whole.oldest(3));
+    await whole.close();
+    const last = await opened();
+    expect(valuesOf(await last.oldest(10))).toEqual(['c']);
+    await last.close();
+  });
+
+  it.each([0, 4, 8])('tells of a record that is lost from its byte %i on', async (from) => {
+    const store = await opened();
+    for (const value of ['one', 'two', 'three']) await store.append([entry(value)], MAX);
+    await store.close();
+    const data = await readFile(path);
+    const size = data.readUInt32BE(0) + 8;
+    data.fill(0, size + from, 2 * size);
+    await writeFile(path, data);
+    await expect(opened()).rejects.toMatchObject({ code: 'RESIL_OUTBOX_DAMAGED', offset: size });
+    expect(await readFile(path)).toEqual(data);
+  });
+
   it('tells of damage before the end, and changes nothing', async () => {
     const store = await opened();
-    await store.append([entry('one'), entry('two')], MAX);
+    await store.append([entry('one')], MAX);
+    await store.append([entry('two')], MAX);
     await store.close();
     const data = await readFile(path);
     data[12] = (data[12] ?? 0) ^ 1;

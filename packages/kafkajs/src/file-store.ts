@@ -1,7 +1,9 @@
 /**
  * An outbox in a local file, append-only. A record is its length, its checksum (CRC-32) and its text:
- * a message, or how many of the oldest messages are done. What a crash has torn off at the end is cut
- * away when the file is opened; damage before the end is told and never passed over.
+ * the messages of one append, a line for each, or how many of the oldest messages are done. One write,
+ * one record: after a power cut any of its pages may be missing, and it is all there or none of it is.
+ * What a crash has torn off at the end is cut away when the file is opened; damage with a whole record
+ * behind it is told and never passed over.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
@@ -51,7 +53,7 @@ export class OutboxDamagedError extends ResilienceError {
   }
 }
 
-/** Where a message's text lies in the file. */
+/** Where a message's line lies in the file. */
 interface Place {
   readonly id: number;
   readonly offset: number;
@@ -61,7 +63,11 @@ interface Place {
 const HEADER = 8;
 /** Bytes of messages that are done, from which the file is written anew. */
 const COMPACT_FROM = 16 * 1024 * 1024;
-const DONE = '-';
+/** What the text of a record begins with. */
+const DONE = '-'.charCodeAt(0);
+const MESSAGE = '{'.charCodeAt(0);
+/** JSON holds none of its own: it writes them as an escape. */
+const LINE_END = '\n';
 
 const rules: OptionRules<FileStoreOptions> = { path: nameRule, sync: booleanRule };
 
@@ -124,14 +130,10 @@ class FileStore implements OutboxStore {
   }
 
   async append(messages: readonly StoredMessage[]): Promise<Appended> {
-    const texts = messages.map((message) => Buffer.from(encodeMessage(message)));
+    const text = Buffer.from(messages.map(encodeMessage).join(LINE_END));
     const start = this.#end;
-    await this.#write(Buffer.concat(texts.map(frame)));
-    let offset = start;
-    for (const { length } of texts) {
-      this.#places.push({ id: this.#next++, offset: offset + HEADER, length });
-      offset += HEADER + length;
-    }
+    await this.#write(frame(text));
+    this.#locate(text, start + HEADER, this.#places);
     return { kept: true, size: this.#places.length };
   }
 
@@ -140,13 +142,13 @@ class FileStore implements OutboxStore {
     const [first] = places;
     const last = places.at(-1);
     if (first === undefined || last === undefined) return [];
-    // All at once: between them lies nothing but what says how many are done.
+    // All at once: between them lie headers, and what says how many are done.
     const start = first.offset;
     const span = Buffer.alloc(last.offset + last.length - start);
     const bytes = await readAt(this.#opened(), span, start);
     return places.map(({ id, offset, length }) => {
       const from = offset - start;
-      if (from + length > bytes) throw new OutboxDamagedError(this.#path, offset - HEADER);
+      if (from + length > bytes) throw new OutboxDamagedError(this.#path, offset);
       const text = span.subarray(from, from + length).toString();
       return { id: String(id), ...decodeMessage(text) };
     });
@@ -170,9 +172,9 @@ class FileStore implements OutboxStore {
       this.#compactFrom = COMPACT_FROM;
       return removed.length;
     }
-    await this.#write(frame(Buffer.from(`${DONE}${removed.length}`)));
+    await this.#write(frame(Buffer.from(`-${removed.length}`)));
     this.#places.splice(0, removed.length);
-    this.#dead += removed.reduce((sum, { length }) => sum + length + HEADER, 0);
+    this.#dead += sizeOf(removed);
     if (this.#dead > this.#compactFrom && this.#dead > this.#end / 2) await this.#compact();
     return removed.length;
   }
@@ -216,26 +218,26 @@ class FileStore implements OutboxStore {
     let done = 0;
     let at = 0;
     const places: Place[] = [];
-    while (at < data.length) {
-      const length = at + HEADER <= data.length ? data.readUInt32BE(at) : Infinity;
-      const end = at + HEADER + length;
-      // The last record was not written to its end.
-      if (end > data.length) break;
-      const text = data.subarray(at + HEADER, end);
-      if (length === 0 || crc32(text) !== data.readUInt32BE(at + 4)) {
-        if (end < data.length && !isBlank(data.subarray(at))) {
-          throw new OutboxDamagedError(this.#path, at);
-        }
-        break;
-      }
-      if (text[0] === DONE.charCodeAt(0)) done += Number(text.subarray(1).toString());
-      else places.push({ id: this.#next++, offset: at + HEADER, length });
-      at = end;
+    for (let text = textAt(data, at); text !== undefined; text = textAt(data, at)) {
+      if (text[0] === DONE) done += Number(text.subarray(1).toString());
+      else this.#locate(text, at + HEADER, places);
+      at += HEADER + text.length;
     }
+    if (holdsRecord(data, at + 1)) throw new OutboxDamagedError(this.#path, at);
     if (at < data.length) await file.truncate(at);
     this.#end = at;
     this.#places = places.slice(done);
-    this.#dead = places.slice(0, done).reduce((sum, { length }) => sum + length + HEADER, 0);
+    this.#dead = sizeOf(places.slice(0, done));
+  }
+
+  /** Adds where the messages of a record lie, whose text begins at `offset`. */
+  #locate(text: Buffer, offset: number, places: Place[]): void {
+    for (let from = 0; from < text.length; ) {
+      const end = text.indexOf(LINE_END, from);
+      const length = (end < 0 ? text.length : end) - from;
+      places.push({ id: this.#next++, offset: offset + from, length });
+      from += length + LINE_END.length;
+    }
   }
 
   /**
@@ -252,7 +254,7 @@ class FileStore implements OutboxStore {
       let end = 0;
       for (const { id, offset, length } of this.#places) {
         const { buffer, bytesRead } = await old.read(Buffer.alloc(length), 0, length, offset);
-        if (bytesRead !== length) throw new OutboxDamagedError(this.#path, offset - HEADER);
+        if (bytesRead !== length) throw new OutboxDamagedError(this.#path, offset);
         await writeAt(file, frame(buffer), end);
         places.push({ id, offset: end + HEADER, length });
         end += HEADER + length;
@@ -312,7 +314,30 @@ function frame(text: Buffer): Buffer {
   return Buffer.concat([header, text]);
 }
 
-/** Some file systems leave zeros behind where a crash cut a write short. */
-function isBlank(data: Buffer): boolean {
-  return data.every((byte) => byte === 0);
+/** The text of the whole record that begins at `at`; `undefined` if none does. */
+function textAt(data: Buffer, at: number): Buffer | undefined {
+  if (at + HEADER >= data.length) return undefined;
+  const length = data.readUInt32BE(at);
+  const end = at + HEADER + length;
+  if (length === 0 || end > data.length) return undefined;
+  const text = data.subarray(at + HEADER, end);
+  return crc32(text) === data.readUInt32BE(at + 4) ? text : undefined;
+}
+
+/**
+ * Whether a whole record begins anywhere from `from` on. None can be taken for one within the text of
+ * another: the length of one under 16 MiB begins with a zero byte, and JSON holds none.
+ */
+function holdsRecord(data: Buffer, from: number): boolean {
+  for (let at = from; at < data.length; at += 1) {
+    const begin = data[at + HEADER];
+    if (begin !== DONE && begin !== MESSAGE) continue;
+    if (textAt(data, at) !== undefined) return true;
+  }
+  return false;
+}
+
+/** About what messages take in the file, in bytes. */
+function sizeOf(places: readonly Place[]): number {
+  return places.reduce((sum, { length }) => sum + length + LINE_END.length, 0);
 }
