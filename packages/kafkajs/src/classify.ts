@@ -118,6 +118,12 @@ export function meaningOf(error: unknown): KafkaErrorMeaning | undefined {
   return repeated && found.transient ? { ...found, effect: 'maybe' } : found;
 }
 
+/** Whether what was to be written may have been, for all that an error of a send tells. */
+export function mayBeWritten(error: unknown): boolean {
+  if (isResilienceError(error)) return error.code === 'RESIL_OUTCOME_UNKNOWN';
+  return meaningOf(error)?.effect !== 'none';
+}
+
 function meaningOfRoot(root: HostError): KafkaErrorMeaning | undefined {
   if (typeof root.type === 'string') {
     return byType[root.type] ?? (root.retriable === true ? MAYBE_DONE : OWN);

@@ -1,14 +1,18 @@
 import {
   type AmbientContext,
   type Call,
+  circuitBreaker,
   fallback,
+  type Layer,
   pipeline,
   provideAmbient,
   retry,
   timeout,
 } from '@resil/core';
 import { VirtualClock } from '@resil/testing';
+import { KafkaJSConnectionError, KafkaJSProtocolError, type RecordMetadata } from 'kafkajs';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { classify } from './classify.js';
 import { guardedSender } from './guarded-sender.js';
 import { outbox } from './outbox.js';
 import type { OutboxStore } from './outbox-options.js';
@@ -199,5 +203,66 @@ describe('with an outbox whose store hangs', () => {
     expect(kept).toEqual([]);
     // It would never resolve while somebody were still taken to wait.
     await box.drained();
+  });
+});
+
+describe('with retries of our own', () => {
+  const lost = (): Error => new KafkaJSConnectionError('closed');
+  const refusedBy = (type: string): Error =>
+    new KafkaJSProtocolError(
+      Object.assign(new Error(type), { type, code: 6, retriable: true }) as never,
+    );
+
+  /** A sender whose attempts end so, one after the other; the last one ends all that follow. */
+  function bench(attempts: (() => Promise<RecordMetadata[]>)[], ...inner: Layer[]) {
+    let begun = 0;
+    const layers = pipeline(
+      { clock, classify },
+      timeout({ duration: 1_000 }),
+      retry({ maxAttempts: 3, baseDelay: 10, maxDelay: 10, jitter: 'none', budget: false }),
+      ...inner,
+    );
+    const { send } = guardedSender({
+      pipeline: () => layers,
+      sendContext: false,
+      begin: () => {
+        const attempt = attempts[Math.min(begun, attempts.length - 1)];
+        begun += 1;
+        const sent = attempt !== waiting;
+        return { done: attempt?.() ?? waiting(), withdraw: () => {}, sent };
+      },
+    });
+    const failure = async (resilience = {}): Promise<unknown> => {
+      const sending = send({ topic: 'orders', messages: [{ value: '1' }], resilience });
+      return clock.runUntilSettled(sending.catch((error: unknown) => error));
+    };
+    return { failure, begun: () => begun };
+  }
+  const waiting = (): Promise<never> => new Promise(() => {});
+
+  it('says that the outcome is unknown of what an attempt before may have written', async () => {
+    const { failure, begun } = bench([() => Promise.reject(lost()), waiting]);
+    expect(await failure({ idempotent: true })).toMatchObject({
+      code: 'RESIL_OUTCOME_UNKNOWN',
+      cause: { code: 'RESIL_TIMEOUT' },
+    });
+    expect(begun()).toBe(2);
+  });
+
+  it('says so where the next attempt is refused', async () => {
+    const breaker = circuitBreaker({ failureThreshold: 1, resetTimeout: 60_000, clock, classify });
+    const { failure, begun } = bench([() => Promise.reject(lost())], breaker);
+    expect(await failure({ idempotent: true })).toMatchObject({
+      code: 'RESIL_OUTCOME_UNKNOWN',
+      cause: { code: 'RESIL_CIRCUIT_OPEN' },
+    });
+    expect(begun()).toBe(1);
+  });
+
+  it('does not say so of what was certainly not written', async () => {
+    const refused = () => Promise.reject(refusedBy('NOT_LEADER_FOR_PARTITION'));
+    const { failure, begun } = bench([refused, waiting]);
+    expect(await failure()).toMatchObject({ code: 'RESIL_TIMEOUT' });
+    expect(begun()).toBe(2);
   });
 });

@@ -5,13 +5,16 @@ import {
   isResilienceError,
   OutcomeUnknownError,
   type Pipeline,
+  type ResilienceError,
 } from '@resil/core';
 import type { ProducerBatch, ProducerRecord, RecordMetadata } from 'kafkajs';
+import { mayBeWritten } from './classify.js';
 import { tellingContext } from './context-headers.js';
 import type { KafkaCallState } from './options.js';
 import type { Outbox } from './outbox.js';
 import type { Ticket } from './outbox-intake.js';
 import { BehindOutboxError } from './outbox-options.js';
+import { Progress } from './progress.js';
 import { readBatch, readRecord, type SendRequest } from './record.js';
 import type { Parts } from './router.js';
 
@@ -19,8 +22,8 @@ import type { Parts } from './router.js';
 export interface SenderParts {
   /** The pipeline for sends to these topics. */
   pipeline(topics: readonly string[], key: string | undefined): Pipeline;
-  /** Begins to send. */
-  begin(request: SendRequest): Parts;
+  /** Begins to send what `progress` does not have as written. */
+  begin(request: SendRequest, progress: Progress): Parts;
   /** Whether who reads a record is told what it was made for. */
   readonly sendContext: boolean;
   /** Keeps what can't be sent. */
@@ -68,6 +71,7 @@ async function execute(
     },
   };
   const state: KafkaCallState = { operation: 'send', sent: false, ...keep };
+  const progress = new Progress();
   const { signal, deadline, priority, idempotent, key } = request.resilience;
   const pipeline = parts.pipeline(topics, key);
   const workDeadline = ambientDeadline(pipeline.clock);
@@ -89,34 +93,43 @@ async function execute(
       // It waited for its turn, and one before it was kept meanwhile.
       if (ticket?.behind === true) throw new BehindOutboxError();
       const told = parts.sendContext ? tellingContext(request, call, workDeadline) : request;
-      return sendOnce(parts, told, call, state);
+      return sendOnce(call, state, parts.begin(told, progress), progress);
     }, options);
   } catch (error) {
-    if (!isResilienceError(error) || error.code !== 'RESIL_TIMEOUT') throw error;
-    if (!state.sent && ticket?.begun !== true) throw error;
+    if (!isResilienceError(error) || !isOfLastAttempt(error)) throw error;
+    if (!progress.begun && ticket?.begun !== true) throw error;
     throw new OutcomeUnknownError(
       error.strategy,
-      `a send to '${topics.join("', '")}' was not answered in time; it may have been written, or be written later`,
+      `a send to '${topics.join("', '")}' was not answered; it may have been written, or be written later`,
       error,
     );
   }
 }
 
+/** Whether an error tells of the last attempt alone: it took too long, or was not made. What an outbox refuses is told as it is. */
+function isOfLastAttempt({ code, refusal, strategy }: ResilienceError): boolean {
+  return code === 'RESIL_TIMEOUT' || (refusal && strategy !== 'outbox');
+}
+
 function sendOnce(
-  parts: SenderParts,
-  request: SendRequest,
   call: Call,
   state: KafkaCallState,
+  running: Parts,
+  progress: Progress,
 ): Promise<RecordMetadata[]> {
   state.sent = false;
-  const running = parts.begin(request);
   return new Promise((resolve, reject) => {
     // kafkajs can't be told to stop: the caller is freed, and what has not begun is taken back.
     const forget = call.onAbort((reason) => {
       state.sent = running.sent;
+      if (running.sent) progress.begun = true;
       running.withdraw(reason);
       reject(reason);
     });
-    running.done.then(resolve, reject).finally(forget);
+    const fail = (error: unknown): void => {
+      if (running.sent && mayBeWritten(error)) progress.begun = true;
+      reject(error);
+    };
+    running.done.then(resolve, fail).finally(forget);
   });
 }

@@ -44,6 +44,11 @@ export class Partitions {
     return this.#topics.has(topic);
   }
 
+  /** How many partitions a topic has, as far as is known. */
+  count(topic: string): number {
+    return this.#topics.get(topic)?.length ?? 0;
+  }
+
   /** The partition of a message of a topic that is known. */
   assign(topic: string, message: Message): number {
     const partitionMetadata = this.#topics.get(topic) ?? [];

@@ -94,7 +94,8 @@ function wrap(context: ProducerContext, partitions: Partitions): Producer {
   const router = new Router(partitions, transport, halt);
   const sender = guardedSender({
     pipeline: (topics, key): Pipeline => pipelines.for(topics, key),
-    begin: ({ topicMessages, settings }) => router.send(topicMessages, settings),
+    begin: ({ topicMessages, settings }, progress) =>
+      router.send(topicMessages, settings, progress),
     sendContext: options.sendContext,
     outbox,
     halt: (topics) => router.refuse(topics, new BehindOutboxError()),

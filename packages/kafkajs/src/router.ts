@@ -3,11 +3,12 @@
  * partition, and puts the answers together. The first message of a topic whose partitions are not
  * known yet goes alone; kafkajs tells about the partitions while it is sent.
  */
-import { ResilienceError } from '@resil/core';
+import { isResilienceError, ResilienceError } from '@resil/core';
 import type { Message, RecordMetadata, TopicMessages } from 'kafkajs';
-import { meaningOf, rootOf } from './classify.js';
+import { mayBeWritten, meaningOf, rootOf } from './classify.js';
 import { Lane, type LaneEntry, type SendSettings } from './lane.js';
 import { type Partitions, UnknownPartitionError } from './partitioner.js';
+import { Progress } from './progress.js';
 
 /** Sends one record of one topic with one producer object. */
 export type SendTopic = (
@@ -18,7 +19,7 @@ export type SendTopic = (
 
 /** What a record became: sends that wait, run or are done. */
 export interface Parts {
-  /** All that was answered, when all is. */
+  /** All that was answered, when all is; rejects when nothing of it is on its way any more. */
   readonly done: Promise<RecordMetadata[]>;
   /** Takes back what has not started. */
   withdraw(reason: unknown): void;
@@ -35,6 +36,16 @@ export class NotAcknowledgedError extends ResilienceError {
       { strategy: 'kafkajs' },
     );
   }
+}
+
+/** The messages of a record that go to one partition. */
+type Part = [partition: number, messages: Message[]];
+
+/** What is known of a record that is being sent. */
+interface Sending {
+  readonly settings: SendSettings;
+  readonly entries: LaneEntry[];
+  withdrawn: { readonly reason: unknown } | undefined;
 }
 
 /** The first send of a topic, and those that wait for what it learns. */
@@ -82,51 +93,83 @@ export class Router {
     return this.#lanes.size;
   }
 
-  /** Sends messages of any number of topics. */
-  send(topicMessages: readonly TopicMessages[], settings: SendSettings): Parts {
-    const entries: LaneEntry[] = [];
-    let withdrawn: { reason: unknown } | undefined;
-    const done = Promise.all(
-      topicMessages.map(async ({ topic, messages }) => {
-        const answers: RecordMetadata[] = [];
-        const rest = messages.map((message) => ({ ...message }));
-        let released = false;
-        // Who comes while others wait for a topic's partitions waits behind them.
-        while (
-          rest.length > 0 &&
-          (!this.#partitions.knows(topic) || (!released && this.#scouts.has(topic)))
-        ) {
-          if (withdrawn !== undefined) throw withdrawn.reason;
-          const scout = this.#scouts.get(topic);
-          if (scout !== undefined && !(released && scout.settled)) {
-            await this.#follow(topic, scout);
-          } else {
-            const entry = this.#scout(topic, rest.shift() as Message, settings);
-            entries.push(entry);
-            answers.push(...(await entry.done));
-          }
-          released = true;
-        }
-        if (withdrawn !== undefined) throw withdrawn.reason;
-        const parts = this.#split(topic, rest).map(([partition, part]) =>
-          this.#lane(topic, partition).add(part, settings),
-        );
-        entries.push(...parts);
-        const settled = await Promise.all(parts.map((part) => part.done));
-        return merged([...answers, ...settled.flat()]);
-      }),
-    ).then((all) => all.flat());
+  /** Sends messages of any number of topics, without those that `progress` has as written. */
+  send(
+    topicMessages: readonly TopicMessages[],
+    settings: SendSettings,
+    progress: Progress = new Progress(),
+  ): Parts {
+    const sending: Sending = { settings, entries: [], withdrawn: undefined };
+    const done = all(topicMessages.map((part) => this.#sendTopic(part, sending, progress))).then(
+      (answers) => answers.flat(),
+    );
     done.catch(() => {});
     return {
       done,
       withdraw(reason): void {
-        withdrawn = { reason };
-        for (const entry of entries) entry.withdraw(reason);
+        sending.withdrawn = { reason };
+        for (const entry of sending.entries) entry.withdraw(reason);
       },
       get sent(): boolean {
-        return entries.some((entry) => entry.started);
+        return sending.entries.some((entry) => entry.started);
       },
     };
+  }
+
+  async #sendTopic(
+    { topic, messages }: TopicMessages,
+    sending: Sending,
+    progress: Progress,
+  ): Promise<RecordMetadata[]> {
+    const copies = messages.map((message) => ({ ...message }));
+    const written: (readonly Message[])[] = [];
+    const answers: RecordMetadata[] = [];
+    const answered = async (part: readonly Message[], entry: LaneEntry): Promise<void> => {
+      sending.entries.push(entry);
+      answers.push(...(await entry.done));
+      written.push(part);
+    };
+    try {
+      const rest = progress.left(topic, copies);
+      await this.#learn(topic, rest, sending, answered);
+      const parts = this.#split(topic, rest);
+      const send = ([partition, part]: Part): Promise<void> =>
+        answered(part, this.#lane(topic, partition).add(part, sending.settings));
+      const unknown = takeUnknown(parts, this.#partitions.count(topic));
+      if (unknown !== undefined) await send(unknown);
+      checkWanted(sending);
+      await all(parts.map(send));
+      return merged([...progress.answers(topic), ...answers]);
+    } catch (error) {
+      progress.add(topic, copies, written.flat(), answers);
+      throw error;
+    }
+  }
+
+  /** Has kafkajs tell of a topic's partitions, which it does while it sends something. */
+  async #learn(
+    topic: string,
+    rest: Message[],
+    sending: Sending,
+    answered: (part: readonly Message[], entry: LaneEntry) => Promise<void>,
+  ): Promise<void> {
+    let released = false;
+    // Who comes while others wait for a topic's partitions waits behind them.
+    while (
+      rest.length > 0 &&
+      (!this.#partitions.knows(topic) || (!released && this.#scouts.has(topic)))
+    ) {
+      checkWanted(sending);
+      const scout = this.#scouts.get(topic);
+      if (scout !== undefined && !(released && scout.settled)) {
+        await this.#follow(topic, scout);
+      } else {
+        const message = takeScout(rest);
+        await answered([message], this.#scout(topic, message, sending.settings));
+      }
+      released = true;
+    }
+    checkWanted(sending);
   }
 
   /** Waits for somebody else's look at a topic, and fails with it if it learnt nothing. */
@@ -158,7 +201,7 @@ export class Router {
     return { done, started: true, withdraw: () => {} };
   }
 
-  #split(topic: string, messages: readonly Message[]): [number, Message[]][] {
+  #split(topic: string, messages: readonly Message[]): Part[] {
     const parts = new Map<number, Message[]>();
     for (const message of messages) {
       const partition = this.#partitions.assign(topic, message);
@@ -212,6 +255,50 @@ export class Router {
 function certainlyRefused(error: unknown): boolean {
   const meaning = meaningOf(error);
   return meaning !== undefined && meaning.fault !== 'cluster' && meaning.effect === 'none';
+}
+
+function checkWanted({ withdrawn }: Sending): void {
+  if (withdrawn !== undefined) throw withdrawn.reason;
+}
+
+/**
+ * All values, when all have settled: what is on its way may still be written. The error that leaves that
+ * open goes first, a refusal of ours last.
+ */
+async function all<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const errors: unknown[] = [];
+  const values: T[] = [];
+  for (const one of await Promise.allSettled(promises)) {
+    if (one.status === 'fulfilled') values.push(one.value);
+    else errors.push(one.reason);
+  }
+  if (errors.length > 0) {
+    throw (
+      errors.find(mayBeWritten) ?? errors.find((error) => !isResilienceError(error)) ?? errors[0]
+    );
+  }
+  return values;
+}
+
+/**
+ * The message that goes first to a topic of which nothing is known: the one for the highest partition,
+ * so that nothing is written if there is no such partition.
+ */
+function takeScout(messages: Message[]): Message {
+  let at = 0;
+  messages.forEach(({ partition }, index) => {
+    if ((partition ?? -1) > (messages[at]?.partition ?? -1)) at = index;
+  });
+  return messages.splice(at, 1)[0] as Message;
+}
+
+/** Takes out the part that goes alone before the others: that of the highest partition if it is not known, as for the scout. */
+function takeUnknown(parts: Part[], count: number): Part | undefined {
+  let at = 0;
+  parts.forEach(([partition], index) => {
+    if (partition > (parts[at]?.[0] ?? -1)) at = index;
+  });
+  return (parts[at]?.[0] ?? -1) < count ? undefined : parts.splice(at, 1)[0];
 }
 
 /** One entry for each partition, as kafkajs answers a whole record: that with the lowest offset. */
