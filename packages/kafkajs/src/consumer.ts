@@ -106,11 +106,11 @@ class GuardedConsumer {
       disconnect: () => this.#stop(() => consumer.disconnect()),
       pause: (places) => {
         consumer.pause(places);
-        this.#holds.release(places);
+        this.#holds.leave(places);
       },
       resume: (places) => {
         consumer.resume(places);
-        this.#holds.release(places);
+        this.#holds.resumed(places);
       },
     };
   }

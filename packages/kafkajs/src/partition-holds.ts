@@ -2,11 +2,18 @@
 import type { Consumer, TopicPartitions } from 'kafkajs';
 import type { Handling, Held } from './handling.js';
 
+/** A partition that is left alone. */
+interface Hold {
+  /** Ends the wait, and nothing else. */
+  readonly cancel: () => void;
+  readonly tellResumed: () => void;
+}
+
 /** Pauses partitions, and resumes them. What the user pauses or resumes is the user's. */
 export class PartitionHolds {
   readonly #consumer: Consumer;
-  /** What ends each hold, by partition and topic. */
-  readonly #holds = new Map<string, () => void>();
+  /** By partition and topic. */
+  readonly #holds = new Map<string, Hold>();
 
   constructor(consumer: Consumer) {
     this.#consumer = consumer;
@@ -20,38 +27,54 @@ export class PartitionHolds {
   }
 
   /** Fetches nothing more of a partition for a while; what was not resolved comes again then. */
-  hold(handling: Handling, topic: string, partition: number, held: Held): void {
+  hold(
+    handling: Pick<Handling, 'clock' | 'tellPaused'>,
+    topic: string,
+    partition: number,
+    held: Held,
+  ): void {
     // By the user, who resumes it.
     if (this.isPaused(topic, partition)) return;
     const place = [{ topic, partitions: [partition] }];
     this.#consumer.pause(place);
     const tellResumed = handling.tellPaused(topic, partition, held);
-    // Until the user resumes it.
-    if (held.delay === Infinity) return;
-    const cancel = handling.clock.schedule(() => {
+    const end = (): void => {
       this.#holds.delete(keyOf(topic, partition));
       this.#consumer.resume(place);
       tellResumed();
-    }, held.delay);
-    this.#holds.set(keyOf(topic, partition), cancel);
+    };
+    // Without an end, until the user resumes it.
+    const cancel = held.delay === Infinity ? () => {} : handling.clock.schedule(end, held.delay);
+    this.#holds.set(keyOf(topic, partition), { cancel, tellResumed });
   }
 
-  /** Leaves partitions to the user. */
-  release(places: readonly Partial<TopicPartitions>[]): void {
-    for (const { topic, partitions } of places) {
-      for (const [key, cancel] of this.#holds) {
-        const [partition, ...name] = key.split('/');
-        if (name.join('/') !== topic) continue;
-        if (partitions !== undefined && !partitions.includes(Number(partition))) continue;
-        cancel();
-        this.#holds.delete(key);
-      }
+  /** Leaves partitions to the user, who has paused them. */
+  leave(places: readonly Partial<TopicPartitions>[]): void {
+    for (const [, { cancel }] of this.#of(places)) cancel();
+  }
+
+  /** The user has resumed partitions. */
+  resumed(places: readonly Partial<TopicPartitions>[]): void {
+    for (const [key, { cancel, tellResumed }] of this.#of(places)) {
+      cancel();
+      this.#holds.delete(key);
+      tellResumed();
     }
+  }
+
+  #of(places: readonly Partial<TopicPartitions>[]): (readonly [string, Hold])[] {
+    return [...this.#holds].filter(([key]) => {
+      const [partition, ...name] = key.split('/');
+      return places.some(
+        ({ topic, partitions }) =>
+          topic === name.join('/') && partitions?.includes(Number(partition)) !== false,
+      );
+    });
   }
 
   /** Forgets all of them: their consumer stops. */
   clear(): void {
-    for (const cancel of this.#holds.values()) cancel();
+    for (const { cancel } of this.#holds.values()) cancel();
     this.#holds.clear();
   }
 }
