@@ -16,7 +16,9 @@ describe('docs/patterns', () => {
       // Kinds of budget stand on one page; algorithms, stores and checks on that of their pattern.
       .filter(
         (name) =>
-          !/^(concurrencyBudget|tokenBudget|aimd|vegas|gradient2?|memoryStore|standard)$/.test(name),
+          !/^(concurrencyBudget|tokenBudget|aimd|vegas|gradient2?|memoryStore|standard)$/.test(
+            name,
+          ),
       );
     const names = factories.map((name) => name.replace(/[A-Z]/g, (big) => `-${big.toLowerCase()}`));
     expect(names.length).toBeGreaterThan(12);
