@@ -121,6 +121,8 @@ class Run {
       this.#finish = resolve;
       this.#fail = reject;
     });
+    // It may fail while the consumer is still joining its group, when nobody waits for it yet.
+    result.catch(() => {});
     const abort = (): void => this.#end(() => this.#fail(signal?.reason));
     signal?.addEventListener('abort', abort);
     const consumer = this.#consumer;

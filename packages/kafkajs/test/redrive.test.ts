@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { redrive, resilient } from '../src/index.js';
 import { describeKafka, QUICK, rejection, type TestCluster, until } from './cluster.js';
 
@@ -84,6 +84,23 @@ describeKafka('redrive', { nodes: 1 }, (lab) => {
     });
     expect(await redrive(kafka(), { from })).toEqual({ sent: 1, skipped: 0, done: true });
     expect(await lab.values(topic)).toEqual(['a', 'b']);
+  });
+
+  it('ends when it is aborted before it has joined its group, and nothing is left unhandled', async () => {
+    const { from } = await letters(lab, ['a']);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const listen = signal.addEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof listen>) => {
+      listen(...args);
+      setImmediate(() => controller.abort(new Error('enough')));
+    };
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    onTestFinished(() => void process.off('unhandledRejection', note));
+    expect((await rejection(redrive(kafka(), { from, signal }))).message).toBe('enough');
+    expect(unhandled).toEqual([]);
   });
 
   it('ends when it is aborted, and goes on the next time', async () => {
