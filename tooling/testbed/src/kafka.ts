@@ -10,11 +10,12 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Admin, Kafka, type KafkaConfig, type KafkaMessage, logLevel } from 'kafkajs';
+import { freePorts } from './free-ports.js';
 import { KafkaNode, type KafkaPorts } from './kafka-node.js';
 import { KafkaUnavailableError, kafkaVersion } from './kafka-process.js';
 import { kafkaRuntime } from './kafka-runtime.js';
@@ -43,7 +44,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   const count = options.nodes ?? 1;
   progress(`starting Apache Kafka ${kafkaVersion} (${count} node${count === 1 ? '' : 's'})`);
   const leash = new FolderOnLeash(await mkdtemp(join(tmpdir(), 'resil-kafka-')));
-  const ports = await freePorts(count);
+  const ports = await portsOf(count);
   const voters = ports.map(({ controller }, i) => `${i + 1}@127.0.0.1:${controller}`).join(',');
   const clusterId = randomBytes(16).toString('base64url').replace(/^-/, 'k');
   const made = await Promise.allSettled(
@@ -237,22 +238,9 @@ function settingsFor(nodes: 1 | 3): Record<string, string | number | boolean> {
   };
 }
 
-/** Ports that nobody listens on, three for each node; held together so that none is given twice. */
-async function freePorts(nodes: number): Promise<KafkaPorts[]> {
-  const servers = await Promise.all(
-    Array.from({ length: nodes * 3 }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(
-    servers.map(async (server) => {
-      server.close();
-      await once(server, 'close');
-    }),
-  );
+/** Three for each node. */
+async function portsOf(nodes: number): Promise<KafkaPorts[]> {
+  const ports = await freePorts(nodes * 3);
   return Array.from({ length: nodes }, (_, index) => ({
     client: ports[index * 3] as number,
     broker: ports[index * 3 + 1] as number,

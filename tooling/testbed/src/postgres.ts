@@ -12,8 +12,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chown, cp, readdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePorts } from './free-ports.js';
 import { type Ending, FolderOnLeash, spawnOnLeash } from './leash.js';
 import {
   identity,
@@ -147,7 +147,7 @@ export class PostgresServer {
     if (this.#process !== undefined) return;
     for (let attempt = 1; ; attempt += 1) {
       const first = this.#port === 0;
-      if (first) this.#port = await freePort();
+      if (first) [this.#port] = (await freePorts(1)) as [number];
       try {
         await this.#launch();
         return;
@@ -286,13 +286,4 @@ async function own(
 async function exitOf(child: ChildProcess): Promise<void> {
   child.ref();
   await once(child, 'exit');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
