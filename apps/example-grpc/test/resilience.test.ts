@@ -1,46 +1,7 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '@resil/cli';
-import { expect, it } from 'vitest';
+import { describeResilience } from '../../../tooling/vitest/resilience-contract.ts';
 
 const module = fileURLToPath(new URL('../dist/resilience.js', import.meta.url));
 
-/** What the program `resil` says, and ends with. */
-async function resil(...args: readonly string[]): Promise<{ code: number; out: string }> {
-  let out = '';
-  const write = (text: string): void => {
-    out += text;
-  };
-  const code = await run(args, { cwd: process.cwd(), color: false, out: write, err: write });
-  return { code, out };
-}
-
-it('has nothing for resil lint to find', async () => {
-  expect(await resil('lint', module)).toEqual({ code: 0, out: 'nothing found\n' });
-});
-
-it('has alerts, a dashboard and runbooks by resil ops', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'resil-ops-'));
-  try {
-    expect((await resil('ops', module, '--out', folder)).code).toBe(0);
-    for (const name of ['inventory']) {
-      const runbook = await readFile(join(folder, `runbooks/${name}.md`), 'utf8');
-      expect(runbook).toContain('## How to isolate it');
-      expect(await readFile(join(folder, 'alerts.yml'), 'utf8')).toContain(`dependency: ${name}\n`);
-      expect(await readFile(join(folder, 'dashboard.json'), 'utf8')).toContain(
-        `"title": "${name}"`,
-      );
-    }
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
-
-it('is at level 3 of its patterns by resil assess', async () => {
-  const { code, out } = await resil('assess', module, '--json');
-  expect(code).toBe(0);
-  const [{ areas }] = JSON.parse(out).assessments;
-  expect(areas[0]).toMatchObject({ area: 'patterns', level: 3 });
-});
+describeResilience(run, module, ['inventory']);
